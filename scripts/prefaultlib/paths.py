@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where everything lies.  Every other module takes its paths from here.
+
+ROOT      this checkout
+BUILD     everything generated; removing it loses nothing but time
+CACHE     downloads, shared by all checkouts of the user; may be removed
+QEMU      the QEMU that `ninja -C build` makes
+"""
+import os
+from pathlib import Path
+
+VERSION = '10.2'
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / 'build'
+PATCHES = ROOT / 'patches' / 'qemu' / VERSION
+UPSTREAM = PATCHES / 'upstream'
+
+# Folders of new files, each copied into the assembled QEMU tree as it lies.
+OVERLAY = ('accel', 'hw', 'include', 'qapi', 'tests/unit', 'tests/qtest')
+
+SRC = BUILD / 'src'                  # assembled trees, one for each version
+TOOLS = BUILD / 'tools'              # Meson and pycotap, unpacked, private
+TOOLS_PYTHON = TOOLS / 'usr/lib/python3/dist-packages'
+QEMU_BUILD = BUILD / 'qemu'
+QEMU = QEMU_BUILD / 'qemu-system-x86_64'
+BED = BUILD / 'bed'                  # the test bed's kernels and initramfs
+LOGS = BUILD / 'logs'
+
+CACHE = Path(os.environ.get('PREFAULT_CACHE')
+             or Path(os.environ.get('XDG_CACHE_HOME')
+                     or Path.home() / '.cache') / 'prefault')

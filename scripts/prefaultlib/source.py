@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pristine QEMU source: find the archive, verify it, unpack it.
+
+Searched in this order: our cache, the package index, the upstream release
+address; or only the path that the user gives.  Nothing is unpacked that does
+not have one of the checksums in patches/qemu/*/upstream.  An archive is in the
+cache, and a tree at its final place, only when it is whole.
+"""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+
+from . import debs, paths, say
+from .err import Fail
+
+RELEASES = 'https://download.qemu.org'
+SOURCE_SUITE = 'sid'
+BLOCK = 1 << 20
+STALL_SECONDS = 60
+
+
+class Upstream:
+    """The pinned base: version, and {archive name: sha256}.
+
+    The file's first line is `version X`, each further line `sha256 name`.
+    """
+
+    def __init__(self, path=paths.UPSTREAM):
+        try:
+            lines = Path(path).read_text(encoding='utf-8').splitlines()
+        except OSError as error:
+            raise Fail(f'{path} cannot be read ({error.strerror}): it pins '
+                       'the QEMU version, restore it from git') from error
+        words = [line.split() for line in lines if line.strip()]
+        if (not words or words[0][0] != 'version'
+                or any(len(w) != 2 for w in words)):
+            raise Fail(f'{path} is malformed: it needs a line `version X` '
+                       'and then lines `sha256 archive-name`')
+        self.version = words[0][1]
+        self.archives = {name: digest for digest, name in words[1:]}
+
+    def accepts(self, digest):
+        """Tell whether an archive with this sha256 may be used."""
+        return digest in self.archives.values()
+
+
+def sha256(path):
+    """The file's sha256 in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find(upstream, given=None, cache=None):
+    """Return the path of an archive whose checksum is accepted.
+
+    @given: the user's own path: used, or refused, and nothing else is tried
+    @cache: folder of archives, paths.CACHE if None
+    """
+    if given:
+        return _given(upstream, Path(given))
+    cache = cache or paths.CACHE
+    for name in upstream.archives:
+        if _cached(upstream, cache / name):
+            return cache / name
+    reasons = []
+    for fetch in (_from_index, _from_release):
+        try:
+            return fetch(upstream, cache)
+        except Fail as fail:
+            say.info(f'not there: {fail}')
+            reasons.append(str(fail))
+    raise Fail(f'the source of QEMU {upstream.version} was found nowhere; '
+               f"{'; '.join(reasons)}; check the network and run this "
+               'again, or give an archive with --source PATH')
+
+
+def unpack(archive, target):
+    """Unpack the archive at the folder target: all of it or nothing."""
+    say.step(f'unpacking {archive.name}')
+    partial = target.with_name(target.name + '.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    done = subprocess.run(
+        ['tar', '-xf', str(archive), '-C', str(partial), '--no-same-owner',
+         '--strip-components=1'],
+        capture_output=True, text=True, check=False)
+    if done.returncode:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise Fail(f'{archive} cannot be unpacked '
+                   f"({(done.stderr.strip().splitlines() or ['?'])[-1]}): "
+                   'see that there is disk space, then run this again')
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+
+
+def _given(upstream, path):
+    if not path.is_file():
+        raise Fail(f'--source {path} is no file: give the archive itself, '
+                   f"one of {', '.join(upstream.archives)}")
+    digest = sha256(path)
+    if not upstream.accepts(digest):
+        raise Fail(_wrong(upstream, path, digest) +
+                   ': give an unchanged archive of that version')
+    return path
+
+
+def _wrong(upstream, path, digest):
+    return (f'{path} has the sha256 {digest[:16]}..., which is not an '
+            f'accepted one of QEMU {upstream.version}')
+
+
+def _cached(upstream, path):
+    """Tell whether the cache holds it; throw out what is damaged."""
+    if not path.is_file():
+        return False
+    digest = sha256(path)
+    if upstream.accepts(digest):
+        return True
+    say.info(_wrong(upstream, path, digest) + ': removed from the cache')
+    path.unlink()
+    return False
+
+
+def _from_index(upstream, cache):
+    """Fetch the orig tarball that a source package index lists.
+
+    The index is searched for our checksum, not for a version of the package:
+    the packaging around the archive may change as it likes.
+    """
+    words = debs.apt(SOURCE_SUITE, source=True)
+    shown = subprocess.run(['apt-cache', *words, 'showsrc', 'qemu'],
+                           capture_output=True, text=True, check=False)
+    for name, digest in upstream.archives.items():
+        entry = next((e for e in shown.stdout.split('\n\n') if digest in e),
+                     None)
+        folder = entry and re.search(r'^Directory: (\S+)$', entry, re.M)
+        if folder:
+            uri = f'{debs.mirror().rstrip("/")}/{folder[1]}/{name}'
+            return _download(upstream, uri, digest, cache / name)
+    raise Fail(f'the source index of Debian {SOURCE_SUITE} does not list '
+               f'QEMU {upstream.version} any more')
+
+
+def _from_release(upstream, cache):
+    name = f'qemu-{upstream.version}.tar.xz'
+    if name not in upstream.archives:
+        raise Fail(f'no checksum is pinned for {name}')
+    return _download(upstream, f'{RELEASES}/{name}',
+                     upstream.archives[name], cache / name)
+
+
+def _download(upstream, uri, expected, target):
+    """Download to the cache under a passing name, verify, then rename."""
+    say.step(f'downloading {uri}')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + '.partial')
+    try:
+        _copy_url(uri, partial)
+        digest = sha256(partial)
+    except OSError as error:
+        raise Fail(f'{uri} cannot be downloaded ({error})') from error
+    if digest != expected:
+        partial.unlink()
+        raise Fail(_wrong(upstream, uri, digest) +
+                   '; the download was removed')
+    os.replace(partial, target)
+    return target
+
+
+def _copy_url(uri, target):
+    bar = say.Bar('downloading')
+    with (urllib.request.urlopen(uri, timeout=STALL_SECONDS) as answer,
+          open(target, 'wb') as file):
+        size = int(answer.headers.get('Content-Length') or 0)
+        while block := answer.read(BLOCK):
+            file.write(block)
+            if size:
+                bar.at(file.tell() / size, f'of {size >> 20} MB')
+    bar.done()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The test suites: one small function each, and the table that names them.
+
+A suite builds what it needs, then runs programs that speak TAP.
+"""
+import os
+import sys
+import time
+
+from . import paths, qemubuild, say
+from .err import Fail
+from .source import find
+from .tap import Program
+from .tree import Tree
+
+UNIT_TIMEOUT = 300
+QTEST_TIMEOUT = 600
+ASSEMBLY_TIMEOUT = 300
+FUNCTIONAL_TIMEOUT = 1800
+
+# An error has to end the test; a leak check has to happen.
+SANITIZER_ENV = {
+    'ASAN_OPTIONS': 'detect_leaks=1:halt_on_error=1:abort_on_error=0',
+    'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
+    'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1',
+}
+
+
+def build(variant, targets=()):
+    """Assemble, configure and build a variant; its directory."""
+    tree = Tree()
+    tree.assemble(lambda: find(tree.upstream))
+    made = qemubuild.Build(variant, tree.path)
+    made.configure()
+    made.build(targets)
+    return made.folder
+
+
+def python_files(results, folder, timeout, skip_fails):
+    """Run each test_*.py of a folder below tests/."""
+    found = sorted((paths.ROOT / 'tests' / folder).glob('test_*.py'))
+    if not found:
+        raise Fail(f'tests/{folder} holds no test_*.py: restore them')
+    env = dict(os.environ, PYTHONPATH=str(paths.ROOT / 'scripts'),
+               PYTHONUNBUFFERED='1')
+    for path in found:
+        Program(results, f'{folder}/{path.stem}', skip_fails).run(
+            [sys.executable, '-m', 'prefaultlib.tapunit', str(path)],
+            timeout, env)
+
+
+def assembly(results, _options):
+    """what scripts/setup must refuse and recover from; rules for hooks"""
+    python_files(results, 'assembly', ASSEMBLY_TIMEOUT, False)
+
+
+def unit(results, _options):
+    """QEMU's unit tests of plan and engine"""
+    folder = build('default', qemubuild.UNIT_TESTS)
+    for test in qemubuild.UNIT_TESTS:
+        Program(results, test.removeprefix('tests/')).run(
+            [str(folder / test), '--tap', '-k'], UNIT_TIMEOUT, cwd=folder)
+
+
+def sanitizers(results, _options):
+    """the unit tests with ASan and UBSan, then with TSan"""
+    env = dict(os.environ, **SANITIZER_ENV)
+    for variant in ('asan', 'tsan'):
+        folder = build(variant)
+        for test in qemubuild.UNIT_TESTS:
+            name = f"{test.removeprefix('tests/')} ({variant})"
+            # TSan cannot map its shadow where addresses are too random.
+            Program(results, name).run(
+                ['setarch', '-R', str(folder / test), '--tap', '-k'],
+                UNIT_TIMEOUT, env, folder)
+
+
+def qtest(results, _options):
+    """QEMU's qtest of options, errors and queries"""
+    test = 'tests/qtest/prefault-test'
+    folder = build('default', ['qemu-system-x86_64', test])
+    env = dict(os.environ,
+               QTEST_QEMU_BINARY=str(folder / 'qemu-system-x86_64'))
+    Program(results, 'qtest/prefault-test').run(
+        [str(folder / test), '--tap', '-k'], QTEST_TIMEOUT, env, folder)
+
+
+def variants(results, _options):
+    """the tree builds with KVM disabled, and for aarch64"""
+    for variant in ('nokvm', 'aarch64'):
+        since = time.monotonic()
+        try:
+            build(variant)
+            verdict, reason = 'ok', ''
+        except Fail as fail:
+            verdict, reason = 'FAIL', str(fail)
+        results.add(f'variants/{variant}', verdict,
+                    time.monotonic() - since, reason)
+
+
+def functional(results, options):
+    """our QEMU in the test bed"""
+    build('default')
+    python_files(results, 'functional', FUNCTIONAL_TIMEOUT,
+                 options.require_bed)
+
+
+SUITES = {suite.__name__: suite for suite in
+          (assembly, unit, sanitizers, qtest, variants, functional)}
+
+
+def run(name, results, options):
+    """Run a suite; what stops it as a whole is one failure."""
+    say.step(f'suite {name}: {SUITES[name].__doc__}')
+    try:
+        SUITES[name](results, options)
+    except Fail as fail:
+        results.add(name, 'FAIL', 0, str(fail))

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run a test program that speaks TAP, and report each test as it ends.
+
+A line `# note: ...` of a test is shown: figures that people want to see.
+All our suites speak it: QEMU's C tests by GLib, the Python ones by tapunit.
+A program that crashes, hangs, or ends early fails even if every line it
+printed was `ok`.
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+
+from . import paths
+
+LINE = re.compile(r'(not )?ok\b(?: (\d+))?(?: (?:- )?(.*?))?'
+                  r'(?:\s*# SKIP\b\s*(.*))?$', re.I)
+PLAN = re.compile(r'1\.\.(\d+)')
+NOTE = '# note: '
+SHOWN_ON_FAILURE = 40
+
+# What only this host's own KVM could show is no part of the bed.
+HOST_SKIPS = ('host', 'no usable /dev/kvm')
+
+
+class Results:
+    """Counts of all suites, and the line for each test."""
+
+    def __init__(self, out=sys.stdout):
+        self.passed = self.failed = self.skipped = 0
+        self.out = out
+        self.colour = out.isatty()
+
+    def add(self, name, verdict, seconds, reason=''):
+        """@verdict: 'ok', 'FAIL' or 'skip'; a skip must give its reason."""
+        if verdict == 'ok':
+            self.passed += 1
+        elif verdict == 'skip':
+            self.skipped += 1
+        else:
+            self.failed += 1
+        word = verdict
+        if self.colour and verdict != 'ok':
+            word = f'\033[{31 if verdict == "FAIL" else 33}m{verdict}\033[0m'
+        tail = f'  ({reason})' if reason else ''
+        print(f'  {word:4} {name}  {seconds:.1f} s{tail}', file=self.out,
+              flush=True)
+
+    def note(self, text):
+        """A figure that a test reports."""
+        print(f'       {text}', file=self.out, flush=True)
+
+    def total(self):
+        """The last line of scripts/check."""
+        return (f'{self.passed} passed, {self.failed} failed, '
+                f'{self.skipped} skipped')
+
+
+class Program:
+    """One run of a TAP program."""
+
+    def __init__(self, results, name, skip_fails=False):
+        """@skip_fails: a skip counts as failed, but see HOST_SKIPS"""
+        self.results = results
+        self.name = name
+        self.skip_fails = skip_fails
+        self.plan = None
+        self.seen = 0
+        self.bad = False
+        self.tail = deque(maxlen=SHOWN_ON_FAILURE)
+        self.since = time.monotonic()
+
+    def run(self, command, timeout, env=None, cwd=None):
+        """Run it, its output also to build/logs; kill it after timeout s."""
+        log_path = paths.LOGS / (re.sub(r'\W+', '-', self.name) + '.log')
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, env=env, cwd=cwd, text=True,
+            errors='replace', start_new_session=True)
+        late = threading.Event()
+        timer = threading.Timer(timeout, _kill, (process, late))
+        timer.start()
+        try:
+            with open(log_path, 'w', encoding='utf-8') as log:
+                for line in process.stdout:
+                    log.write(line)
+                    self._line(line.rstrip('\n'))
+            status = process.wait()
+        finally:
+            timer.cancel()
+            _kill(process)
+        self._end(status, late.is_set() and timeout)
+        if self.bad:
+            self._show_tail(log_path)
+
+    def _line(self, line):
+        plan = PLAN.match(line)
+        if plan:
+            self.plan = int(plan[1])
+            return
+        found = LINE.match(line)
+        if line.startswith(NOTE):
+            self.results.note(line.removeprefix(NOTE))
+            return
+        if not found:
+            self.tail.append(line)
+            return
+        self.seen += 1
+        name = f'{self.name}: {found[3] or found[2]}'
+        if found[1]:
+            self._add(name, 'FAIL')
+        elif found[4] is not None:
+            self._skip(name, found[4] or 'no reason given')
+        else:
+            self._add(name, 'ok')
+
+    def _skip(self, name, reason):
+        if self.skip_fails and not reason.startswith(HOST_SKIPS):
+            self._add(name, 'FAIL', f'must not be skipped: {reason}')
+        else:
+            self._add(name, 'skip', reason)
+
+    def _add(self, name, verdict, reason=''):
+        now = time.monotonic()
+        self.results.add(name, verdict, now - self.since, reason)
+        self.since = now
+        self.bad = self.bad or verdict == 'FAIL'
+
+    def _end(self, status, timed_out):
+        if timed_out:
+            why = f'killed after {timed_out:.0f} s'
+        elif status < 0:
+            why = f'died of {signal.Signals(-status).name}'
+        elif self.plan is None:
+            why = f'ended with status {status} and no plan'
+        elif self.plan != self.seen:
+            why = f'ran {self.seen} of {self.plan} tests, status {status}'
+        elif status and not self.bad:
+            why = f'ended with status {status}'
+        else:
+            return
+        self._add(self.name, 'FAIL', why)
+
+    def _show_tail(self, log_path):
+        for line in self.tail:
+            print(f'       | {line}')
+        print(f'       | all of it: {log_path}', flush=True)
+
+
+def _kill(process, late=None):
+    """Kill the whole group: a test's QEMU must not outlive the test."""
+    if late:
+        late.set()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

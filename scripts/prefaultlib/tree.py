@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The assembled tree: pristine QEMU, our overlay, our patches.
+
+Guarantees: a file is written only if its content changes, so that nothing is
+compiled without need; a mistake in overlay or patches is found before the tree
+is touched; an interruption at any point is repaired by the next run.
+
+How: the patched files' originals are kept aside.  The patches are applied to
+copies of these, in a folder of their own, and only the finished results are
+moved into the tree.
+"""
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import paths, say, source
+from .err import Fail
+
+# Assembled tree, build directories and caches with some room to spare.
+DISK_NEEDED = 3 << 30
+
+
+class Tree:
+    """One assembled tree and what it is made of; see the module's text."""
+
+    def __init__(self, root=paths.ROOT, patches=None, build=None):
+        self.root = Path(root)
+        self.patches = patches or self.root / 'patches/qemu' / paths.VERSION
+        self.upstream = source.Upstream(self.patches / 'upstream')
+        self.src = (build or self.root / 'build') / 'src'
+        self.path = self.src / f'qemu-{self.upstream.version}'
+        state = self.src / 'state'
+        self.originals = state / 'originals'    # of every file ever patched
+        self.scratch = state / 'scratch'
+        self.incoming = state / 'incoming'      # a file not whole yet
+        self.upstream_list = state / 'upstream.files'
+        self.overlay_list = state / 'overlay.files'
+        self.unpacked = state / 'unpacked'      # sha256 of the archive
+
+    def assemble(self, find):
+        """Bring the tree up to date; return whether anything changed.
+
+        @find: called without arguments for the archive if one is needed
+        """
+        with self._locked():
+            fresh = self._ensure_unpacked(find)
+            overlay = overlay_files(self.root)
+            self._check_shadows(overlay)
+            patched = self._patch_in_scratch()
+            changed = self._sync_overlay(overlay)
+            changed += self._sync_patched(patched)
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        if changed and not fresh:
+            say.step(f"updated in {self.path.name}: {' '.join(changed)}")
+        return bool(changed) or fresh
+
+    @contextmanager
+    def _locked(self):
+        """Keep two runs from working on the tree at the same time."""
+        self.upstream_list.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.src / 'lock', 'w', encoding='utf-8') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _ensure_unpacked(self, find):
+        if (self.path.is_dir() and self.unpacked.exists()
+                and self.upstream.accepts(self.unpacked.read_text().strip())):
+            return False
+        check_disk(self.src, DISK_NEEDED)
+        archive = find()
+        shutil.rmtree(self.upstream_list.parent, ignore_errors=True)
+        self.upstream_list.parent.mkdir(parents=True)
+        source.unpack(archive, self.path)
+        names = sorted(str(p.relative_to(self.path))
+                       for p in self.path.rglob('*') if not p.is_dir())
+        write(self.upstream_list, '\n'.join(names) + '\n')
+        write(self.unpacked, source.sha256(archive) + '\n')
+        return True
+
+    def _check_shadows(self, overlay):
+        theirs = set(read_lines(self.upstream_list))
+        shadows = sorted(theirs.intersection(overlay))
+        if shadows:
+            raise Fail(f"the overlay file {shadows[0]} shadows one of QEMU "
+                       f"{self.upstream.version}'s own: rename it, or change "
+                       f'QEMU\'s file by a patch in {self.patches}')
+
+    def _patch_in_scratch(self):
+        """Apply the patches to originals; return the patched files' names."""
+        series = sorted(self.patches.glob('*.patch'))
+        touched = set(read_lines(self.upstream_list)) & {
+            name for patch in series for name in patched_files(patch)}
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(parents=True)
+        for name in sorted(touched | self._kept_originals()):
+            copy(self._original(name), self.scratch / name,
+                 self.incoming)
+        for patch in series:
+            apply(patch, self.scratch)
+        return sorted(touched | self._kept_originals())
+
+    def _kept_originals(self):
+        return {str(p.relative_to(self.originals))
+                for p in self.originals.rglob('*') if p.is_file()}
+
+    def _original(self, name):
+        """The pristine file, kept aside before the tree's is first changed."""
+        kept = self.originals / name
+        if not kept.exists():
+            copy(self.path / name, kept, self.incoming)
+        return kept
+
+    def _sync_patched(self, names):
+        return [name for name in names
+                if replace_if_changed(self.scratch / name, self.path / name,
+                                      self.incoming)]
+
+    def _sync_overlay(self, overlay):
+        """Copy what changed, delete what went away; return their names."""
+        known = set(read_lines(self.overlay_list))
+        write(self.overlay_list, '\n'.join(sorted(known | set(overlay))))
+        gone = sorted(known - set(overlay))
+        changed = [name for name, path in sorted(overlay.items())
+                   if replace_if_changed(path, self.path / name,
+                                      self.incoming)]
+        for name in gone:
+            (self.path / name).unlink(missing_ok=True)
+        write(self.overlay_list, '\n'.join(sorted(overlay)))
+        return changed + gone
+
+
+def overlay_files(root):
+    """{name in QEMU's tree: path} of every file of the overlay."""
+    return {str(path.relative_to(root)): path
+            for folder in paths.OVERLAY
+            for path in sorted((Path(root) / folder).rglob('*'))
+            if path.is_file() and not path.name.startswith('.')
+            and not path.name.endswith(('~', '.orig', '.rej'))}
+
+
+def patched_files(patch):
+    """The names of the files that a patch changes."""
+    text = patch.read_text(encoding='utf-8')
+    return re.findall(r'^\+\+\+ b/(\S+)', text, re.M)
+
+
+def apply(patch, folder):
+    """Apply one patch to the files below folder, without fuzz."""
+    done = subprocess.run(
+        ['patch', '-p1', '-F0', '--no-backup-if-mismatch', '--batch',
+         '--forward', '-r', '-', '-d', str(folder), '-i',
+         str(patch.resolve())],
+        capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    where = re.search(r'^Hunk #\d+ FAILED at \d+', done.stdout, re.M)
+    names = re.findall(r'^patching file (\S+)', done.stdout, re.M)
+    what = (f'{where[0]} of {names[-1]}' if where and names else
+            (done.stdout + done.stderr).strip().replace('\n', '; '))
+    raise Fail(f'the patch {patch} does not apply without fuzz ({what}): '
+               'make it fit the pinned QEMU; the assembled tree is unchanged')
+
+
+def check_disk(folder, needed, usage=shutil.disk_usage):
+    """Fail if less than needed bytes are free where folder lies."""
+    while not folder.exists():
+        folder = folder.parent
+    free = usage(folder).free
+    if free < needed:
+        raise Fail(f'{folder} has {free / 2**30:.1f} GiB of free disk space '
+                   f'and {needed / 2**30:.1f} GiB are needed: make room, '
+                   'then run this again')
+
+
+def replace_if_changed(new, old, incoming):
+    """Make old's content new's, as copy() does; tell if there was need."""
+    if old.is_file() and old.read_bytes() == new.read_bytes():
+        return False
+    keep_mode = old if old.exists() else new
+    mode = keep_mode.stat().st_mode & 0o777
+    copy(new, old, incoming)
+    old.chmod(mode)
+    return True
+
+
+def copy(old, new, incoming):
+    """Copy a file by way of incoming: it is whole or not there.
+
+    Its time is now.
+    """
+    new.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(old, incoming)
+    os.replace(incoming, new)
+
+
+def write(path, text):
+    """Write a text file; it is whole or not there."""
+    partial = path.with_name(path.name + '.new')
+    partial.write_text(text, encoding='utf-8')
+    os.replace(partial, path)
+
+
+def read_lines(path):
+    """The file's lines, none if there is no such file."""
+    return path.read_text(encoding='utf-8').split() if path.exists() else []

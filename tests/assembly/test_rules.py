@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The rules for hooks and files that nobody should have to remember.
+
+Checked on the real patches and overlay.  What needs QEMU's source uses the
+pristine files that assembling kept aside.
+"""
+import ast
+import re
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / 'scripts'))
+from prefaultlib import paths, tree  # noqa: E402
+
+FILE_LINES = 450
+FUNCTION_LINES = 60
+OURS = ('accel', 'hw', 'include', 'qapi', 'tests', 'scripts', 'patches')
+CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
+
+
+def series():
+    """The patches in order."""
+    return sorted(paths.PATCHES.glob('*.patch'))
+
+
+def hunks(text):
+    """[(file, [hunk lines])] of a patch."""
+    name, found = None, []
+    for line in text[text.index('\ndiff '):].splitlines():
+        if line.startswith('+++ '):
+            name = line[4:]
+        elif line.startswith('@@'):
+            found.append((name, []))
+        elif line.startswith(('diff ', 'index ')):
+            name = None
+        elif found and name:
+            found[-1][1].append(line)
+    return found
+
+
+def sources(*folders):
+    """Our source files below the folders."""
+    return [p for f in folders for p in sorted((ROOT / f).rglob('*'))
+            if p.is_file() and '__pycache__' not in p.parts
+            and (p.suffix in CODE or p.parent == ROOT / 'scripts')]
+
+
+def c_functions(path):
+    """[(lines, name)]: from the line with { to } in the first column."""
+    found, start, name = [], None, ''
+    for number, line in enumerate(path.read_text().splitlines()):
+        if line == '{':
+            start = number
+        elif line == '}' and start is not None:
+            found.append((number - start + 1, name))
+            start = None
+        elif start is None and (head := re.match(r'\w.*?(\w+)\(', line)):
+            name = head[1]
+    return found
+
+
+def python_functions(path):
+    """[(lines, name)] of the functions of a Python file."""
+    return [(node.end_lineno - node.lineno + 1, node.name)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.FunctionDef)]
+
+
+def functions(path):
+    """[(lines, name)] of the functions of any of our files."""
+    if path.suffix == '.c':
+        return c_functions(path)
+    if path.suffix == '.py' or 'python' in path.read_text()[:40]:
+        return python_functions(path)
+    return []
+
+
+class TestHooks(unittest.TestCase):
+    """Patches are hooks: short insertions that name prefault."""
+
+    def test_patches_only_insert(self):
+        for patch in series():
+            for name, lines in hunks(patch.read_text()):
+                removed = [x for x in lines if x.startswith('-')]
+                self.assertEqual(removed, [], f'{patch.name}, {name}')
+
+    def test_each_hunk_names_prefault(self):
+        count, files = 0, set()
+        for patch in series():
+            for name, lines in hunks(patch.read_text()):
+                added = [x for x in lines if x.startswith('+')]
+                self.assertRegex('\n'.join(added), '(?i)prefault',
+                                 f'{patch.name}, {name}')
+                count += len(added)
+                files.add(name)
+        print(f'# note: {count} hook lines in {len(files)} files of QEMU, '
+              f'{len(series())} patches')
+
+    def test_patches_add_no_files(self):
+        for patch in series():
+            self.assertNotIn('/dev/null', patch.read_text(),
+                             f'{patch.name}: new files go to the overlay')
+
+    def test_patches_fit_each_alone_without_fuzz(self):
+        made = tree.Tree()
+        if not made.originals.is_dir():
+            self.skipTest('no assembled tree: run scripts/setup')
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(made.originals, folder, dirs_exist_ok=True)
+            for patch in series():
+                tree.apply(patch, Path(folder))
+
+    def test_base_is_the_pinned_one(self):
+        made = tree.Tree()
+        if not made.unpacked.exists():
+            self.skipTest('no assembled tree: run scripts/setup')
+        self.assertTrue(made.upstream.accepts(
+            made.unpacked.read_text().strip()))
+
+    def test_overlay_shadows_nothing(self):
+        made = tree.Tree()
+        if not made.upstream_list.exists():
+            self.skipTest('no assembled tree: run scripts/setup')
+        theirs = set(tree.read_lines(made.upstream_list))
+        self.assertEqual(theirs & set(tree.overlay_files(ROOT)), set())
+
+
+class TestFiles(unittest.TestCase):
+    """House rules for every file of ours."""
+
+    def test_files_are_short(self):
+        sizes = [(len(p.read_text().splitlines()), str(p.relative_to(ROOT)))
+                 for p in sources('accel', 'hw', 'include', 'scripts')]
+        print('# note: longest file {1}, {0} lines'.format(*max(sizes)))
+        self.assertEqual([s for s in sizes if s[0] > FILE_LINES], [])
+
+    def test_functions_are_short(self):
+        sizes = [(*function, str(p.relative_to(ROOT)))
+                 for p in sources('accel', 'hw', 'scripts')
+                 for function in functions(p)]
+        print('# note: longest function {1}() in {2}, {0} lines'
+              .format(*max(sizes)))
+        self.assertEqual([s for s in sizes if s[0] > FUNCTION_LINES], [])
+
+    def test_each_file_names_its_licence(self):
+        for path in sources(*OURS):
+            if path.suffix == '.json' and 'mutations' in path.parts:
+                continue            # JSON has no comments
+            self.assertIn('SPDX-License-Identifier: GPL-2.0-or-later',
+                          path.read_text()[:2000], path)
+
+
+if __name__ == '__main__':
+    unittest.main()

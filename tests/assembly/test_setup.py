@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What assembling must refuse, and that the next run recovers.
+
+Every test works on a checkout and a "QEMU" of a few lines, made in a folder of
+its own, without network.
+"""
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
+from prefaultlib import debs, source, tree  # noqa: E402
+from prefaultlib.err import Fail  # noqa: E402
+
+LINES = [f'line {n}' for n in range(1, 21)]
+HOOK = """--- a/hw/old.c
++++ b/hw/old.c
+@@ -{at},4 +{at},5 @@
+ {before}
+ line 10
++prefault_hook();
+ line 11
+ line 12
+"""
+
+
+def hook(at=9, before='line 9'):
+    """A patch that inserts one line behind line 10."""
+    return HOOK.format(at=at, before=before)
+
+
+class AssemblyTest(unittest.TestCase):
+    """A small checkout, an archive, and a cache that is empty."""
+
+    def setUp(self):
+        self.root = Path(tempfile.mkdtemp(prefix='prefault-assembly-'))
+        self.addCleanup(shutil.rmtree, self.root)
+        for silent in ('step', 'info'):
+            self.patch(f'prefaultlib.say.{silent}')
+        self.patch('prefaultlib.say.Bar')
+        self.cache = self.root / 'cache'
+        self.archive = self.root / 'qemu-1.0.tar.gz'
+        self.write('upstream-tree/hw/old.c', '\n'.join(LINES) + '\n')
+        self.write('upstream-tree/hw/other.c', 'other\n')
+        with tarfile.open(self.archive, 'w:gz') as tar:
+            tar.add(self.root / 'upstream-tree', 'qemu-1.0')
+        self.pin(self.digest())
+        self.write('hw/core/new.c', 'new\n')
+        self.patches('0001-hook', hook())
+
+    def patch(self, name, *args):
+        patcher = mock.patch(name, *args)
+        self.addCleanup(patcher.stop)
+        return patcher.start()
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def patches(self, name, text):
+        self.write(f'patches/qemu/10.2/{name}.patch', text)
+
+    def digest(self):
+        return hashlib.sha256(self.archive.read_bytes()).hexdigest()
+
+    def pin(self, digest):
+        self.write('patches/qemu/10.2/upstream',
+                   f'version 1.0\n{digest} {self.archive.name}\n')
+
+    def assemble(self, given=True):
+        made = tree.Tree(self.root)
+        return made.assemble(lambda: source.find(
+            made.upstream, self.archive if given else None, self.cache))
+
+    def result(self):
+        """{name: content} of the assembled tree."""
+        top = self.root / 'build/src/qemu-1.0'
+        return {str(p.relative_to(top)): p.read_text()
+                for p in top.rglob('*') if p.is_file()}
+
+    def expected(self):
+        hooked = LINES[:10] + ['prefault_hook();'] + LINES[10:]
+        return {'hw/old.c': '\n'.join(hooked) + '\n',
+                'hw/other.c': 'other\n', 'hw/core/new.c': 'new\n'}
+
+    def times(self):
+        top = self.root / 'build/src/qemu-1.0'
+        return {str(p.relative_to(top)): p.stat().st_mtime_ns
+                for p in top.rglob('*') if p.is_file()}
+
+    def assert_recovers(self):
+        self.assemble()
+        self.assertEqual(self.result(), self.expected())
+
+    def assert_refused(self, regex, given=True):
+        """One sentence of one line that matches."""
+        with self.assertRaisesRegex(Fail, regex) as caught:
+            self.assemble(given)
+        self.assertNotIn('\n', str(caught.exception))
+
+
+class TestTree(AssemblyTest):
+    """The tree is what overlay and patches say, and no more is written."""
+
+    def test_overlay_and_patches_are_in(self):
+        self.assertTrue(self.assemble())
+        self.assertEqual(self.result(), self.expected())
+
+    def test_second_run_writes_nothing(self):
+        self.assemble()
+        before = self.times()
+        self.assertFalse(self.assemble())
+        self.assertEqual(self.times(), before)
+
+    def changed_by(self, change):
+        """The names of the files that the change and a run write."""
+        self.assemble()
+        before = self.times()
+        change()
+        self.assertTrue(self.assemble())
+        after = self.times()
+        return {n for n in {**before, **after} if before.get(n) != after.get(n)}
+
+    def test_edit_of_an_overlay_file_writes_it_alone(self):
+        self.assertEqual(
+            self.changed_by(lambda: self.write('hw/core/new.c', 'newer\n')),
+            {'hw/core/new.c'})
+        self.assertEqual(self.result()['hw/core/new.c'], 'newer\n')
+
+    def test_overlay_file_that_went_away_is_deleted(self):
+        (gone,) = self.changed_by((self.root / 'hw/core/new.c').unlink)
+        self.assertNotIn(gone, self.result())
+
+    def test_change_of_a_patch_writes_its_files_alone(self):
+        self.assertEqual(
+            self.changed_by(lambda: self.patches(
+                '0001-hook', hook().replace('hook()', 'call()'))),
+            {'hw/old.c'})
+        self.assertIn('prefault_call();', self.result()['hw/old.c'])
+        self.assertNotIn('hook', self.result()['hw/old.c'])
+
+    def test_patch_that_went_away_is_taken_back(self):
+        name = self.root / 'patches/qemu/10.2/0001-hook.patch'
+        self.assertEqual(self.changed_by(name.unlink), {'hw/old.c'})
+        self.assertEqual(self.result()['hw/old.c'], '\n'.join(LINES) + '\n')
+
+    def test_new_pin_unpacks_again(self):
+        self.assemble()
+        self.write('upstream-tree/hw/other.c', 'next\n')
+        with tarfile.open(self.archive, 'w:gz') as tar:
+            tar.add(self.root / 'upstream-tree', 'qemu-1.0')
+        self.pin(self.digest())
+        self.assemble()
+        self.assertEqual(self.result(),
+                         dict(self.expected(), **{'hw/other.c': 'next\n'}))
+
+
+class TestRefusals(AssemblyTest):
+    """A clear sentence each; nothing half done; the next run recovers."""
+
+    def test_patch_that_does_not_apply(self):
+        self.assemble()
+        self.patches('0002-bad', hook().replace('line 11', 'no such line'))
+        self.assert_refused(r'0002-bad\.patch does not apply .*hw/old\.c')
+        self.assertEqual(self.result(), self.expected())
+        (self.root / 'patches/qemu/10.2/0002-bad.patch').unlink()
+        self.assert_recovers()
+
+    def test_patch_that_needs_fuzz(self):
+        self.patches('0001-hook', hook(before='line nine'))
+        self.assert_refused('does not apply without fuzz')
+        self.patches('0001-hook', hook())
+        self.assert_recovers()
+
+    def test_patch_with_an_offset_is_fine(self):
+        self.patches('0001-hook', hook(at=5))
+        self.assert_recovers()
+
+    def test_patch_of_no_upstream_file(self):
+        self.patches('0002-bad', hook().replace('old.c', 'nowhere.c'))
+        self.assert_refused(r'0002-bad\.patch does not apply')
+
+    def test_overlay_shadows_upstream(self):
+        self.write('hw/other.c', 'ours\n')
+        self.assert_refused(r'hw/other\.c shadows .*rename')
+        self.assertEqual(self.result()['hw/other.c'], 'other\n')
+        (self.root / 'hw/other.c').unlink()
+        self.assert_recovers()
+
+    def test_wrong_checksum_of_a_given_archive(self):
+        self.pin('0' * 64)
+        self.assert_refused('not an accepted one of QEMU 1.0')
+        self.pin(self.digest())
+        self.assert_recovers()
+
+    def test_given_path_is_no_file(self):
+        self.archive = self.root / 'missing.tar.gz'
+        self.assert_refused('is no file')
+
+    def test_archive_that_does_not_unpack(self):
+        intact = self.archive.read_bytes()
+        self.archive.write_bytes(intact[:len(intact) // 2])
+        self.pin(self.digest())
+        self.assert_refused('cannot be unpacked')
+        self.assertEqual(self.result(), {})
+        self.archive.write_bytes(intact)
+        self.pin(self.digest())
+        self.assert_recovers()
+
+    def test_too_little_disk(self):
+        usage = SimpleNamespace(free=1 << 30)
+        with self.assertRaisesRegex(Fail, r'1\.0 GiB of free .* 3\.0 GiB are'):
+            tree.check_disk(self.root / 'build/src', 3 << 30, lambda _: usage)
+        tree.check_disk(self.root / 'build/src', 1 << 30, lambda _: usage)
+
+    def test_malformed_upstream_file(self):
+        self.write('patches/qemu/10.2/upstream', 'version\n')
+        self.assert_refused('upstream is malformed')
+
+
+class TestDownload(AssemblyTest):
+    """Where the archive comes from; the package index does not answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.patch('prefaultlib.debs.apt',
+                   mock.Mock(side_effect=Fail('no index')))
+        self.name = 'qemu-1.0.tar.xz'
+        self.served = self.root / self.name
+        shutil.copy(self.archive, self.served)
+        self.write('patches/qemu/10.2/upstream',
+                   f'version 1.0\n{self.digest()} {self.name}\n')
+        self.patch('prefaultlib.source.RELEASES', f'file://{self.root}')
+
+    def assert_recovers(self):
+        self.assemble(given=False)
+        self.assertEqual(self.result(), self.expected())
+
+    def test_release_address_then_cache(self):
+        self.assert_recovers()
+        self.served.unlink()
+        shutil.rmtree(self.root / 'build')
+        self.assert_recovers()
+
+    def test_no_network(self):
+        away = self.served.rename(self.root / 'away')
+        self.assert_refused('no index.*cannot be downloaded.*--source', False)
+        away.rename(self.served)
+        self.assert_recovers()
+
+    def test_wrong_checksum_of_a_download(self):
+        self.served.write_bytes(b'not it')
+        self.assert_refused('not an accepted one.*download was removed',
+                            False)
+        self.assertEqual(list(self.cache.iterdir()), [])
+        shutil.copy(self.archive, self.served)
+        self.assert_recovers()
+
+    def test_damaged_cache_is_replaced(self):
+        self.cache.mkdir()
+        (self.cache / self.name).write_bytes(b'damaged')
+        self.assert_recovers()
+
+    def test_interrupted_download_is_not_used(self):
+        self.cache.mkdir()
+        (self.cache / (self.name + '.partial')).write_bytes(b'half')
+        self.assert_recovers()
+
+    def test_package_index_is_searched_by_checksum(self):
+        self.patch('prefaultlib.debs.apt', mock.Mock(return_value=[]))
+        self.patch('prefaultlib.debs.mirror',
+                   mock.Mock(return_value=f'file://{self.root}/'))
+        entry = f'Package: qemu\nDirectory: pool\n {self.digest()} 1 x\n'
+        self.patch('subprocess.run', mock.Mock(
+            return_value=SimpleNamespace(stdout=f'Package: qemu\n\n{entry}')))
+        (self.root / 'pool').mkdir()
+        self.served.rename(self.root / 'pool' / self.name)
+        found = source.find(tree.Tree(self.root).upstream, None, self.cache)
+        self.assertEqual(found, self.cache / self.name)
+
+
+class TestInterruption(AssemblyTest):
+    """Stopped before any rename or removal, the next run makes it whole."""
+
+    def interrupt_everywhere(self, prepare, then=lambda: None):
+        """Interrupt at step 1, 2, ... until a run gets through.
+
+        @prepare: called before each interrupted run, @then: after it
+        """
+        for step in range(1, 100):
+            shutil.rmtree(self.root / 'build', ignore_errors=True)
+            prepare()
+            through = self.interrupted_at(step)
+            then()
+            self.assert_recovers()
+            if through:
+                return step
+        self.fail('no run got through')
+
+    def interrupted_at(self, step):
+        """Run with an interruption; tell whether it was not reached."""
+        left = [step]
+
+        def stop_at(call):
+            def wrapper(*args, **kwargs):
+                left[0] -= 1
+                if not left[0]:
+                    raise KeyboardInterrupt
+                return call(*args, **kwargs)
+            return wrapper
+
+        with (mock.patch('os.replace', stop_at(os.replace)),
+              mock.patch('shutil.rmtree', stop_at(shutil.rmtree)),
+              mock.patch('shutil.copyfile', stop_at(shutil.copyfile))):
+            try:
+                self.assemble()
+            except KeyboardInterrupt:
+                return False
+        return True
+
+    def test_first_run(self):
+        self.assertGreater(self.interrupt_everywhere(lambda: None), 10)
+
+    def test_run_after_a_change_of_everything(self):
+        def prepare():
+            self.write('hw/core/new.c', 'older\n')
+            self.write('hw/core/gone.c', 'gone\n')
+            self.patches('0001-hook', hook().replace('hook()', 'call()'))
+            self.assemble()
+            (self.root / 'hw/core/gone.c').unlink()
+            self.write('hw/core/new.c', 'new\n')
+            self.patches('0001-hook', hook())
+
+        self.assertGreater(self.interrupt_everywhere(prepare), 8)
+
+    def test_overlay_file_that_existed_only_then(self):
+        brief = self.root / 'hw/core/brief.c'
+
+        def prepare():
+            self.assemble()
+            brief.write_text('brief\n')
+
+        self.assertGreater(self.interrupt_everywhere(prepare, brief.unlink),
+                           4)
+
+
+class TestDebs(AssemblyTest):
+    """Packages from the cache need no network; the newest is taken."""
+
+    def test_newest_of_the_cache(self):
+        for version in ('1.9', '1.10', '1.10~rc1'):
+            self.write(f'cache/debs/thing_{version}_all.deb', '')
+        self.patch('prefaultlib.paths.CACHE', self.cache)
+        self.assertEqual(debs.fetch('th.ng').name, 'thing_1.10_all.deb')
+
+    def test_no_network(self):
+        self.patch('prefaultlib.paths.CACHE', self.cache)
+        self.patch('prefaultlib.debs.apt',
+                   mock.Mock(side_effect=Fail('no index')))
+        with self.assertRaisesRegex(Fail, "no package matches 'thing'"):
+            debs.fetch('thing', ('sid',))
+
+
+if __name__ == '__main__':
+    unittest.main()
