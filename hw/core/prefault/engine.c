@@ -1,0 +1,379 @@
+/*
+ * Prefault engine: the threads that work through a plan
+ *
+ * Guarantees: a chunk is handled by one worker, populated before it is mapped;
+ * no map operation is under way once the plan was invalidated; every loop over
+ * an operation that makes no progress ends; @done is called once, when the
+ * other workers have finished too.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
+#include "qapi/error.h"
+#include "hw/core/prefault-engine.h"
+#include "trace.h"
+
+/*
+ * Interruptions in a row, without progress, before a page is given up.  A
+ * poisoned page interrupts for ever; a signal or two is normal.
+ */
+#define INTR_MAX 100
+
+/* Tries in a row, a millisecond apart: no memslot change takes a second */
+#define AGAIN_MAX 1000
+#define AGAIN_USEC 1000
+
+/* How often a map operation that somebody waits for is kicked */
+#define KICK_MSEC 5
+
+typedef struct EngineWorker {
+    PrefaultEngine *engine;
+    unsigned index;
+    QemuThread thread;
+} EngineWorker;
+
+struct PrefaultEngine {
+    const PrefaultPlan *plan;
+    const PrefaultEngineOps *ops;
+    void *opaque;
+    EngineWorker *workers;
+    unsigned nr_workers;
+    bool joined;                /* by prefault_engine_wait(), its thread only */
+
+    QemuMutex lock;             /* protects everything below */
+    QemuCond cond;              /* @in_map or @outcome changed */
+    PrefaultCursor cursor;
+    PrefaultProgress progress;
+    PrefaultOutcome outcome;
+    unsigned busy;              /* workers that have not finished */
+    unsigned in_map;            /* workers inside the map operation */
+    const char *failed_step;
+    PrefaultChunk failed_chunk;
+    int failed_errno;           /* positive */
+};
+
+static void engine_stop_locked(PrefaultEngine *engine, PrefaultOutcome why)
+{
+    if (engine->outcome == PREFAULT_OUTCOME_RUNNING) {
+        engine->outcome = why;
+        qemu_cond_broadcast(&engine->cond);
+    }
+}
+
+static bool engine_stopped(PrefaultEngine *engine)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+    return engine->outcome != PREFAULT_OUTCOME_RUNNING;
+}
+
+static void engine_fail(PrefaultEngine *engine, const char *step,
+                        const PrefaultChunk *chunk, int err)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    /* The first failure is the one to report */
+    if (engine->outcome == PREFAULT_OUTCOME_RUNNING) {
+        engine->failed_step = step;
+        engine->failed_chunk = *chunk;
+        engine->failed_errno = err;
+        engine_stop_locked(engine, PREFAULT_OUTCOME_FAILED);
+    }
+}
+
+/* Count @piece in @counter, a member of the engine's progress */
+static void engine_account(PrefaultEngine *engine, uint64_t *counter,
+                           const PrefaultChunk *piece)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+    *counter += piece->alias ? 0 : piece->size;
+}
+
+static void engine_leave_out(PrefaultEngine *engine, const PrefaultChunk *piece)
+{
+    trace_prefault_engine_leave_out(piece->gpa, piece->size);
+    engine_account(engine, &engine->progress.failed, piece);
+}
+
+static PrefaultChunk chunk_part(const PrefaultChunk *chunk, uint64_t offset,
+                                uint64_t size)
+{
+    PrefaultChunk part = *chunk;
+
+    part.gpa += offset;
+    part.host += offset;
+    part.size = size;
+    return part;
+}
+
+/*
+ * Is another try after @err worth it?  @tries counts those in a row.
+ */
+static bool engine_try_again(int err, unsigned *tries)
+{
+    ++*tries;
+    switch (err) {
+    case EINTR:
+        return *tries < INTR_MAX;
+    case EAGAIN:
+        g_usleep(AGAIN_USEC);
+        return *tries < AGAIN_MAX;
+    default:
+        return false;
+    }
+}
+
+/* Returns false if the engine was stopped: the plan may not hold any more */
+static bool engine_enter_map(PrefaultEngine *engine)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    if (engine->outcome != PREFAULT_OUTCOME_RUNNING) {
+        return false;
+    }
+    engine->in_map++;
+    return true;
+}
+
+static void engine_leave_map(PrefaultEngine *engine)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    engine->in_map--;
+    qemu_cond_broadcast(&engine->cond);
+}
+
+static void engine_map(EngineWorker *worker, const PrefaultChunk *chunk)
+{
+    PrefaultEngine *engine = worker->engine;
+    uint64_t done = 0;
+    unsigned tries = 0;
+
+    while (done < chunk->size) {
+        PrefaultChunk rest = chunk_part(chunk, done, chunk->size - done);
+        uint64_t mapped = 0;
+        int ret;
+
+        if (!engine_enter_map(engine)) {
+            return;
+        }
+        ret = engine->ops->map(engine->opaque, worker->index, rest.gpa,
+                               rest.size, &mapped);
+        trace_prefault_engine_map(worker->index, rest.gpa, rest.size, mapped,
+                                  ret);
+        engine_leave_map(engine);
+
+        if (mapped) {
+            /* An error that lasts comes back from the next try */
+            PrefaultChunk part = chunk_part(&rest, 0, mapped);
+            engine_account(engine, &engine->progress.mapped, &part);
+            done += mapped;
+            tries = 0;
+        } else if (ret == 0) {
+            /* Success without progress would go on for ever */
+            engine_fail(engine, "mapping", &rest, EIO);
+            return;
+        } else if (engine_try_again(-ret, &tries)) {
+            continue;
+        } else if (ret == -EINTR) {
+            PrefaultChunk page = chunk_part(&rest, 0, MIN(rest.size,
+                                            qemu_real_host_page_size()));
+            engine_leave_out(engine, &page);
+            done += page.size;
+            tries = 0;
+        } else {
+            engine_fail(engine, "mapping", &rest, -ret);
+            return;
+        }
+    }
+}
+
+static int engine_populate(PrefaultEngine *engine, const PrefaultChunk *chunk)
+{
+    unsigned tries = 0;
+    int ret;
+
+    do {
+        ret = engine->ops->populate(engine->opaque, chunk);
+    } while (ret && !engine_stopped(engine) &&
+             engine_try_again(-ret, &tries));
+    return ret;
+}
+
+static void engine_handle(EngineWorker *worker, const PrefaultChunk *chunk)
+{
+    PrefaultEngine *engine = worker->engine;
+    int ret;
+
+    if (engine_stopped(engine)) {
+        return;
+    }
+    ret = engine_populate(engine, chunk);
+    if (ret == 0) {
+        engine_account(engine, &engine->progress.populated, chunk);
+        trace_prefault_engine_populated(worker->index, chunk->gpa, chunk->size);
+        if (engine->ops->map) {
+            engine_map(worker, chunk);
+        }
+    } else if (ret == -EHWPOISON && chunk->size > chunk->page_size) {
+        /* Somewhere in here: halves, until it is one page */
+        uint64_t half = ROUND_UP(chunk->size / 2, chunk->page_size);
+        PrefaultChunk low = chunk_part(chunk, 0, half);
+        PrefaultChunk high = chunk_part(chunk, half, chunk->size - half);
+
+        engine_handle(worker, &low);
+        engine_handle(worker, &high);
+    } else if (ret == -EHWPOISON) {
+        engine_leave_out(engine, chunk);
+    } else {
+        engine_fail(engine, "populating", chunk, -ret);
+    }
+}
+
+static bool engine_next(PrefaultEngine *engine, PrefaultChunk *chunk)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    return engine->outcome == PREFAULT_OUTCOME_RUNNING &&
+           prefault_plan_next(engine->plan, &engine->cursor, chunk);
+}
+
+/* Returns true for the last worker */
+static bool engine_finish_worker(PrefaultEngine *engine)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    if (--engine->busy) {
+        return false;
+    }
+    engine_stop_locked(engine, PREFAULT_OUTCOME_COMPLETED);
+    return true;
+}
+
+static void *engine_thread(void *opaque)
+{
+    EngineWorker *worker = opaque;
+    PrefaultEngine *engine = worker->engine;
+    PrefaultChunk chunk;
+
+    while (engine_next(engine, &chunk)) {
+        engine_handle(worker, &chunk);
+    }
+    if (engine_finish_worker(engine)) {
+        engine->ops->done(engine->opaque);
+    }
+    return NULL;
+}
+
+PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
+                                      const PrefaultEngineOps *ops,
+                                      void *opaque, unsigned threads)
+{
+    PrefaultEngine *engine = g_new0(PrefaultEngine, 1);
+
+    engine->plan = plan;
+    engine->ops = ops;
+    engine->opaque = opaque;
+    engine->nr_workers = threads;
+    engine->busy = threads;
+    engine->workers = g_new0(EngineWorker, threads);
+    qemu_mutex_init(&engine->lock);
+    qemu_cond_init(&engine->cond);
+
+    for (unsigned i = 0; i < threads; i++) {
+        EngineWorker *worker = &engine->workers[i];
+        g_autofree char *name = g_strdup_printf("prefault/%u", i);
+
+        worker->engine = engine;
+        worker->index = i;
+        qemu_thread_create(&worker->thread, name, engine_thread, worker,
+                           QEMU_THREAD_JOINABLE);
+    }
+    return engine;
+}
+
+/*
+ * Wait until no worker is inside the map operation.  The kicks are for a call
+ * that would otherwise not return: on a poisoned page, or on a page table root
+ * that KVM has retired.
+ */
+static void engine_drain_map_locked(PrefaultEngine *engine)
+{
+    while (engine->in_map) {
+        if (qemu_cond_timedwait(&engine->cond, &engine->lock, KICK_MSEC) ||
+            !engine->ops->kick) {
+            continue;
+        }
+        for (unsigned i = 0; i < engine->nr_workers; i++) {
+            engine->ops->kick(engine->opaque, &engine->workers[i].thread);
+        }
+    }
+}
+
+void prefault_engine_cancel(PrefaultEngine *engine)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    engine_stop_locked(engine, PREFAULT_OUTCOME_CANCELLED);
+}
+
+void prefault_engine_invalidate(PrefaultEngine *engine)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    engine_stop_locked(engine, PREFAULT_OUTCOME_STALE);
+    engine_drain_map_locked(engine);
+}
+
+PrefaultOutcome prefault_engine_wait(PrefaultEngine *engine)
+{
+    WITH_QEMU_LOCK_GUARD(&engine->lock) {
+        while (engine->outcome == PREFAULT_OUTCOME_RUNNING) {
+            qemu_cond_wait(&engine->cond, &engine->lock);
+        }
+        engine_drain_map_locked(engine);
+    }
+    if (!engine->joined) {
+        for (unsigned i = 0; i < engine->nr_workers; i++) {
+            qemu_thread_join(&engine->workers[i].thread);
+        }
+        engine->joined = true;
+    }
+    return prefault_engine_progress(engine, NULL);
+}
+
+PrefaultOutcome prefault_engine_progress(PrefaultEngine *engine,
+                                         PrefaultProgress *progress)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    if (progress) {
+        *progress = engine->progress;
+    }
+    return engine->outcome;
+}
+
+void prefault_engine_failure(PrefaultEngine *engine, Error **errp)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+
+    error_setg_errno(errp, engine->failed_errno,
+                     "%s guest memory 0x%" HWADDR_PRIx "-0x%" HWADDR_PRIx
+                     " failed", engine->failed_step, engine->failed_chunk.gpa,
+                     engine->failed_chunk.gpa + engine->failed_chunk.size - 1);
+}
+
+void prefault_engine_free(PrefaultEngine *engine)
+{
+    if (!engine) {
+        return;
+    }
+    prefault_engine_cancel(engine);
+    prefault_engine_wait(engine);
+    qemu_cond_destroy(&engine->cond);
+    qemu_mutex_destroy(&engine->lock);
+    g_free(engine->workers);
+    g_free(engine);
+}

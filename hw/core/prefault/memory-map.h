@@ -1,0 +1,33 @@
+/*
+ * Prefault's view of QEMU's memory map
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_MEMORY_MAP_H
+#define HW_CORE_PREFAULT_MEMORY_MAP_H
+
+#include "hw/core/prefault-plan.h"
+
+/**
+ * prefault_map_plan: make a plan of the guest's memory as it is now
+ * @regions: filled with a reference to every memory region of the plan, so
+ *           that their memory stays; drop it when the plan is no longer used
+ *
+ * Context: BQL.
+ *
+ * Returns: a plan for prefault_plan_free().
+ */
+PrefaultPlan *prefault_map_plan(GPtrArray **regions);
+
+/**
+ * prefault_map_watch: learn of changes of the memory map from now on
+ * @changing: a change of some address space, or of what logs dirty pages,
+ *            begins; called before an accelerator acts on it.  Which change is
+ *            not known: deleting any memslot can cost the mappings of all.
+ *
+ * Context: BQL; so is the callback.
+ */
+void prefault_map_watch(void (*changing)(void));
+
+#endif /* HW_CORE_PREFAULT_MEMORY_MAP_H */

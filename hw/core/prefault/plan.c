@@ -1,0 +1,184 @@
+/*
+ * Prefault plan: which guest memory is prefaulted, in which pieces
+ *
+ * Every byte of RAM behind the sections lands in exactly one place: in a range
+ * to prefault, or in the sum of one skip reason.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/host-utils.h"
+#include "qemu/units.h"
+#include "hw/core/prefault-plan.h"
+
+/*
+ * What is done between two looks at a cancel.  Twice a huge page: populating
+ * it takes a millisecond or so, mapping it even as 4 KiB pages about one more,
+ * and a memslot change waits no longer than that.
+ */
+#define PREFAULT_CHUNK_SIZE (4 * MiB)
+
+typedef struct PlanRange {
+    hwaddr gpa;
+    uint64_t size;
+    uint8_t *host;
+    size_t page_size;
+    bool alias;         /* of memory that another range counts */
+} PlanRange;
+
+/* A piece of QEMU's RAM address space that was counted already */
+typedef struct PlanCounted {
+    uint64_t first;
+    uint64_t end;
+} PlanCounted;
+
+struct PrefaultPlan {
+    GArray *ranges;     /* of PlanRange */
+    uint64_t total;
+    uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
+};
+
+static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
+                           size_t base_page_size, bool alias)
+{
+    hwaddr begin = ROUND_UP(section->gpa, base_page_size);
+    hwaddr end = ROUND_DOWN(section->gpa + section->size, base_page_size);
+    PlanRange range = {
+        .gpa = begin,
+        .size = end > begin ? end - begin : 0,
+        .host = section->host + (begin - section->gpa),
+        .page_size = section->page_size,
+        .alias = alias,
+    };
+
+    if (!QEMU_PTR_IS_ALIGNED(range.host, base_page_size)) {
+        range.size = 0;
+    }
+    if (!alias) {
+        plan->skipped[PREFAULT_SKIP_REASON_UNALIGNED] +=
+            section->size - range.size;
+        plan->total += range.size;
+    }
+    if (range.size) {
+        g_array_append_val(plan->ranges, range);
+    }
+}
+
+/* The part of @section that lies in [@first, @end) of the RAM address space */
+static PrefaultSection section_part(const PrefaultSection *section,
+                                    uint64_t first, uint64_t end)
+{
+    PrefaultSection part = *section;
+    uint64_t offset = first - section->ram_addr;
+
+    part.gpa += offset;
+    part.ram_addr += offset;
+    part.host = part.host ? part.host + offset : NULL;
+    part.size = end > first ? end - first : 0;
+    return part;
+}
+
+static void plan_add(PrefaultPlan *plan, GArray *counted,
+                     const PrefaultSection *section, size_t base_page_size)
+{
+    uint64_t first = section->ram_addr;
+    uint64_t end = first + section->size;
+    PlanCounted piece = { .first = first, .end = end };
+
+    if (!section->size) {
+        return;
+    }
+    for (guint i = 0; i < counted->len; i++) {
+        /* A copy: what is added below moves the array */
+        PlanCounted c = g_array_index(counted, PlanCounted, i);
+
+        if (c.first < end && first < c.end) {
+            uint64_t low = MAX(first, c.first), high = MIN(end, c.end);
+            PrefaultSection before = section_part(section, first, low);
+            PrefaultSection alias = section_part(section, low, high);
+            PrefaultSection after = section_part(section, high, end);
+
+            plan_add(plan, counted, &before, base_page_size);
+            if (!section->traits) {
+                plan_add_range(plan, &alias, base_page_size, true);
+            }
+            plan_add(plan, counted, &after, base_page_size);
+            return;
+        }
+    }
+
+    g_array_append_val(counted, piece);
+    if (section->traits) {
+        plan->skipped[ctz32(section->traits)] += section->size;
+    } else {
+        plan_add_range(plan, section, base_page_size, false);
+    }
+}
+
+PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
+                                size_t nr_sections, size_t base_page_size)
+{
+    PrefaultPlan *plan = g_new0(PrefaultPlan, 1);
+    g_autoptr(GArray) counted = g_array_new(false, false, sizeof(PlanCounted));
+
+    plan->ranges = g_array_new(false, false, sizeof(PlanRange));
+    /* Of several aliases, prefer one that the guest can write to */
+    for (int skipped = 0; skipped <= 1; skipped++) {
+        for (size_t i = 0; i < nr_sections; i++) {
+            if (!!sections[i].traits == skipped) {
+                plan_add(plan, counted, &sections[i], base_page_size);
+            }
+        }
+    }
+    return plan;
+}
+
+void prefault_plan_free(PrefaultPlan *plan)
+{
+    if (plan) {
+        g_array_unref(plan->ranges);
+        g_free(plan);
+    }
+}
+
+uint64_t prefault_plan_total(const PrefaultPlan *plan)
+{
+    return plan->total;
+}
+
+uint64_t prefault_plan_skipped(const PrefaultPlan *plan,
+                               PrefaultSkipReason reason)
+{
+    return plan->skipped[reason];
+}
+
+bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
+                        PrefaultChunk *chunk)
+{
+    const PlanRange *range;
+    uint64_t grid, end;
+    hwaddr gpa;
+
+    if (cursor->range >= plan->ranges->len) {
+        return false;
+    }
+    range = &g_array_index(plan->ranges, PlanRange, cursor->range);
+    grid = MAX(PREFAULT_CHUNK_SIZE, range->page_size);
+    gpa = range->gpa + cursor->offset;
+    end = MIN(ROUND_DOWN(gpa, grid) + grid, range->gpa + range->size);
+
+    *chunk = (PrefaultChunk) {
+        .gpa = gpa,
+        .host = range->host + cursor->offset,
+        .size = end - gpa,
+        .page_size = range->page_size,
+        .alias = range->alias,
+    };
+    cursor->offset += chunk->size;
+    if (cursor->offset == range->size) {
+        cursor->range++;
+        cursor->offset = 0;
+    }
+    return true;
+}

@@ -1,0 +1,71 @@
+/*
+ * A prefault run: one plan worked through, and its figures
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_RUN_H
+#define HW_CORE_PREFAULT_RUN_H
+
+#include "hw/core/prefault-engine.h"
+#include "hw/core/prefault.h"
+
+/**
+ * PrefaultRun: the run under way, or the figures of the last one
+ *
+ * The members above @total are NULL unless the run is under way.  All are
+ * protected by the BQL.
+ */
+typedef struct PrefaultRun {
+    PrefaultEngine *engine;
+    PrefaultPlan *plan;
+    GPtrArray *regions;             /* keeps the plan's memory */
+    const PrefaultBackend *backend; /* NULL: populate only */
+
+    uint64_t total;
+    uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
+    PrefaultProgress progress;
+    unsigned threads;
+    int64_t started_ns;
+    int64_t elapsed_ns;
+    Error *error;                   /* why it did not complete, or NULL */
+} PrefaultRun;
+
+/**
+ * prefault_run_begin: plan for the guest's memory as it is now, start workers
+ * @run: no run under way
+ * @backend: who maps; its @begin is called if @map
+ * @map: false to populate only
+ * @done_bh: scheduled when the workers have nothing left to do
+ *
+ * The clock of @run goes on from its @started_ns, so that a plan that has to
+ * be made again counts as the same run.
+ *
+ * Context: BQL.
+ */
+void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
+                        bool map, QEMUBH *done_bh);
+
+/**
+ * prefault_run_join: wait for the workers, take the figures, release the plan
+ * @run: a run under way; unless its workers are done or were told to stop,
+ *       this takes as long as the run
+ *
+ * @done_bh is not scheduled any more after that.
+ *
+ * Context: BQL.
+ *
+ * Returns: how the run ended.
+ */
+PrefaultOutcome prefault_run_join(PrefaultRun *run);
+
+/**
+ * prefault_run_describe: fill in what a query says of a run
+ * @run: a run under way, or the last one
+ * @info: whose optional members except trigger and left-out are filled in
+ *
+ * Context: BQL.
+ */
+void prefault_run_describe(PrefaultRun *run, PrefaultInfo *info);
+
+#endif /* HW_CORE_PREFAULT_RUN_H */

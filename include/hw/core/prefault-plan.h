@@ -1,0 +1,137 @@
+/*
+ * Prefault plan: which guest memory is prefaulted, in which pieces
+ *
+ * Turns a description of guest memory into ranges to prefault and a sum of
+ * what is skipped for each reason, and hands the ranges out as chunks.  Pure
+ * logic: no lock, no system call, no KVM.  A plan never changes once made,
+ * so that threads can share it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_PLAN_H
+#define HW_CORE_PREFAULT_PLAN_H
+
+#include "exec/hwaddr.h"
+#include "qapi/qapi-types-prefault.h"
+
+/**
+ * PrefaultSection: a piece of guest memory as the memory map has it
+ * @gpa: guest physical address, bytes
+ * @size: bytes
+ * @host: where QEMU has it mapped; NULL only where @traits say why not
+ * @ram_addr: identity of the memory behind it, in QEMU's RAM address space;
+ *            two sections that share it are aliases of each other
+ * @page_size: bytes of a host page behind it (hugetlb pages are larger)
+ * @traits: bit N is set if reason N of PrefaultSkipReason applies; the lowest
+ *          one counts
+ */
+typedef struct PrefaultSection {
+    hwaddr gpa;
+    uint64_t size;
+    uint8_t *host;
+    uint64_t ram_addr;
+    size_t page_size;
+    uint32_t traits;
+} PrefaultSection;
+
+/**
+ * PrefaultChunk: what one worker handles at a time
+ * @gpa: guest physical address, a multiple of the host's base page size
+ * @host: host address of the same memory
+ * @size: bytes, a multiple of the host's base page size, never 0
+ * @page_size: bytes of a host page behind it
+ * @alias: another chunk has the same memory at another guest address, and only
+ *         that one counts
+ */
+typedef struct PrefaultChunk {
+    hwaddr gpa;
+    uint8_t *host;
+    uint64_t size;
+    size_t page_size;
+    bool alias;
+} PrefaultChunk;
+
+/**
+ * PrefaultCursor: a position in a plan; all zeros is the beginning
+ *
+ * Chunks are computed, not stored: a guest with terabytes of RAM costs no
+ * more than one with megabytes.
+ */
+typedef struct PrefaultCursor {
+    unsigned range;
+    uint64_t offset;
+} PrefaultCursor;
+
+typedef struct PrefaultPlan PrefaultPlan;
+
+/**
+ * prefault_plan_new: decide what is prefaulted
+ * @sections: guest memory, in any order; guest addresses do not overlap.
+ *            NULL if @nr_sections is 0
+ * @nr_sections: number of elements of @sections
+ * @base_page_size: the host's base page size in bytes, a power of two
+ *
+ * Memory that several sections alias is prefaulted at each of its guest
+ * addresses, and counts once: where it is not skipped, if there is such a
+ * place.  What is left of a section that does not begin or end on a host page
+ * is skipped as unaligned.
+ *
+ * Context: any thread.
+ *
+ * Returns: a plan for prefault_plan_free(); never NULL.
+ */
+PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
+                                size_t nr_sections, size_t base_page_size);
+
+/**
+ * prefault_plan_free: free a plan
+ * @plan: the plan; NULL does nothing
+ *
+ * Context: any thread, once nobody uses @plan any more.
+ */
+void prefault_plan_free(PrefaultPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultPlan, prefault_plan_free)
+
+/**
+ * prefault_plan_total: bytes that all chunks but the aliases add up to
+ * @plan: the plan
+ *
+ * Context: any thread.
+ *
+ * Returns: bytes.
+ */
+uint64_t prefault_plan_total(const PrefaultPlan *plan);
+
+/**
+ * prefault_plan_skipped: bytes that are left out for one reason
+ * @plan: the plan
+ * @reason: the reason
+ *
+ * The total and what is skipped for every reason add up to the size of all
+ * sections, aliases counted once.
+ *
+ * Context: any thread.
+ *
+ * Returns: bytes.
+ */
+uint64_t prefault_plan_skipped(const PrefaultPlan *plan,
+                               PrefaultSkipReason reason);
+
+/**
+ * prefault_plan_next: take the next chunk
+ * @plan: the plan
+ * @cursor: where to go on; advanced past the chunk
+ * @chunk: filled in
+ *
+ * Chunks end at multiples of the chunk size in guest addresses, so that none
+ * cuts a huge page in two.
+ *
+ * Context: any thread; the caller keeps @cursor to itself.
+ *
+ * Returns: false at the end of the plan; @chunk is not touched then.
+ */
+bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
+                        PrefaultChunk *chunk);
+
+#endif /* HW_CORE_PREFAULT_PLAN_H */
