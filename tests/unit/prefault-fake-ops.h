@@ -1,0 +1,249 @@
+/*
+ * Fake operations for tests of the prefault engine
+ *
+ * A guest of 16 MiB, four chunks, in which populating and mapping is but a
+ * mark on a page.  A test scripts what the operations answer; whatever it
+ * scripts, they assert that nothing is mapped before it is populated and that
+ * no page is done twice.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef TESTS_UNIT_PREFAULT_FAKE_OPS_H
+#define TESTS_UNIT_PREFAULT_FAKE_OPS_H
+
+#include "qemu/atomic.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "hw/core/prefault-engine.h"
+
+#define PAGE (4 * KiB)
+#define CHUNK (4 * MiB)
+#define GUEST (4 * CHUNK)
+#define PAGES (GUEST / PAGE)
+
+typedef struct Fake Fake;
+
+struct Fake {
+    PrefaultPlan *plan;
+    PrefaultEngine *engine;     /* operations wait for @started first */
+    bool started;
+
+    /* The script: set before the run.  NULL: success at once */
+    int (*populate)(Fake *f, const PrefaultChunk *chunk);
+    int (*map)(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped);
+    int err;                    /* positive; what the script answers */
+    int times;                  /* how often; the script counts down */
+    hwaddr bad[3];              /* where; nr_bad of them */
+    int nr_bad;
+    unsigned act_at;            /* number of the operation that does @act */
+    void (*act)(Fake *f);
+    unsigned calls_at_act;      /* operations begun until @act was done */
+
+    /* Changed atomically */
+    unsigned populate_calls, map_calls, calls, done_calls, kicks;
+    unsigned in_map;
+    bool barred;                /* invalidated: no map may be under way */
+
+    QemuMutex lock;             /* protects the marks */
+    uint8_t populated[PAGES];
+    uint8_t mapped[PAGES];
+};
+
+static void fake_mark(Fake *f, uint8_t *marks, hwaddr gpa, uint64_t size)
+{
+    QEMU_LOCK_GUARD(&f->lock);
+
+    for (uint64_t page = gpa / PAGE; page < (gpa + size) / PAGE; page++) {
+        g_assert_cmpuint(marks[page], ==, 0);
+        marks[page] = 1;
+    }
+}
+
+static uint64_t fake_marked(Fake *f, const uint8_t *marks, hwaddr gpa,
+                            uint64_t size)
+{
+    uint64_t bytes = 0;
+
+    QEMU_LOCK_GUARD(&f->lock);
+    for (uint64_t page = gpa / PAGE; page < (gpa + size) / PAGE; page++) {
+        bytes += marks[page] * PAGE;
+    }
+    return bytes;
+}
+
+/* Pairs with the load in fake_wait_for_start() */
+static inline void fake_let_go(Fake *f)
+{
+    qatomic_store_release(&f->started, true);
+}
+
+/* No QemuEvent: ThreadSanitizer does not see what its futex orders */
+static inline void fake_wait_for_start(Fake *f)
+{
+    while (!qatomic_load_acquire(&f->started)) {
+        g_usleep(100);
+    }
+}
+
+static void fake_count_call(Fake *f)
+{
+    if (qatomic_fetch_inc(&f->calls) + 1 == f->act_at) {
+        fake_wait_for_start(f);
+        f->act(f);
+        f->calls_at_act = qatomic_read(&f->calls);
+    }
+}
+
+static int fake_populate(void *opaque, const PrefaultChunk *chunk)
+{
+    Fake *f = opaque;
+    int ret;
+
+    fake_count_call(f);
+    qatomic_inc(&f->populate_calls);
+    ret = f->populate ? f->populate(f, chunk) : 0;
+    if (!ret) {
+        fake_mark(f, f->populated, chunk->gpa, chunk->size);
+    }
+    return ret;
+}
+
+static int fake_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
+                    uint64_t *mapped)
+{
+    Fake *f = opaque;
+    int ret = 0;
+
+    g_assert_cmpuint(fake_marked(f, f->populated, gpa, size), ==, size);
+    g_assert_false(qatomic_read(&f->barred));
+    qatomic_inc(&f->in_map);
+    fake_count_call(f);
+    qatomic_inc(&f->map_calls);
+    if (f->map) {
+        ret = f->map(f, gpa, size, mapped);
+    } else {
+        *mapped = size;
+    }
+    fake_mark(f, f->mapped, gpa, *mapped);
+    qatomic_dec(&f->in_map);
+    g_assert_false(qatomic_read(&f->barred));
+    return ret;
+}
+
+static void fake_kick(void *opaque, QemuThread *thread)
+{
+    Fake *f = opaque;
+
+    qatomic_inc(&f->kicks);
+}
+
+static void fake_done(void *opaque)
+{
+    Fake *f = opaque;
+
+    g_assert_cmpuint(qatomic_read(&f->in_map), ==, 0);
+    qatomic_inc(&f->done_calls);
+}
+
+static const PrefaultEngineOps fake_ops = {
+    .populate = fake_populate,
+    .map = fake_map,
+    .kick = fake_kick,
+    .done = fake_done,
+};
+
+static inline Fake *fake_new_sections(const PrefaultSection *s, size_t nr)
+{
+    Fake *f = g_new0(Fake, 1);
+
+    f->plan = prefault_plan_new(s, nr, PAGE);
+    qemu_mutex_init(&f->lock);
+    return f;
+}
+
+static inline Fake *fake_new(size_t page_size)
+{
+    PrefaultSection all = {
+        .size = GUEST,
+        .host = (uint8_t *)(uintptr_t)0x700000000000ULL,
+        .page_size = page_size,
+    };
+
+    return fake_new_sections(&all, 1);
+}
+
+static inline void fake_free(Fake *f)
+{
+    prefault_engine_free(f->engine);
+    prefault_plan_free(f->plan);
+    qemu_mutex_destroy(&f->lock);
+    g_free(f);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fake, fake_free)
+
+static inline void fake_start_ops(Fake *f, const PrefaultEngineOps *ops,
+                                  unsigned threads)
+{
+    f->engine = prefault_engine_start(f->plan, ops, f, threads);
+    fake_let_go(f);
+}
+
+static inline void fake_start(Fake *f, unsigned threads)
+{
+    fake_start_ops(f, &fake_ops, threads);
+}
+
+/* Wait for the end; every end has these properties */
+static inline PrefaultOutcome fake_wait(Fake *f)
+{
+    PrefaultOutcome outcome = prefault_engine_wait(f->engine);
+    unsigned calls = qatomic_read(&f->calls);
+
+    g_assert_cmpuint(qatomic_read(&f->done_calls), ==, 1);
+    g_assert_cmpint(prefault_engine_wait(f->engine), ==, outcome);
+    g_assert_cmpuint(qatomic_read(&f->calls), ==, calls);
+    return outcome;
+}
+
+static inline PrefaultOutcome fake_run(Fake *f, unsigned threads)
+{
+    fake_start(f, threads);
+    return fake_wait(f);
+}
+
+static inline void assert_progress(Fake *f, uint64_t populated,
+                                   uint64_t mapped, uint64_t failed)
+{
+    PrefaultProgress progress;
+
+    prefault_engine_progress(f->engine, &progress);
+    g_assert_cmpuint(progress.populated, ==, populated);
+    g_assert_cmpuint(progress.mapped, ==, mapped);
+    g_assert_cmpuint(progress.failed, ==, failed);
+    g_assert_cmpuint(fake_marked(f, f->populated, 0, GUEST), ==, populated);
+    g_assert_cmpuint(fake_marked(f, f->mapped, 0, GUEST), ==, mapped);
+}
+
+static inline void assert_failure(Fake *f, const char *what, int err)
+{
+    g_autofree char *expected = g_strdup_printf("%s failed: %s", what,
+                                                g_strerror(err));
+    Error *error = NULL;
+
+    prefault_engine_failure(f->engine, &error);
+    g_assert_cmpstr(error_get_pretty(error), ==, expected);
+    error_free(error);
+}
+
+/* Poll: what is waited for is a counter of the fake */
+static inline void wait_until_at_least(unsigned *counter, unsigned value)
+{
+    while (qatomic_read(counter) < value) {
+        g_usleep(100);
+    }
+}
+
+#endif /* TESTS_UNIT_PREFAULT_FAKE_OPS_H */
