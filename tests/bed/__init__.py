@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The test bed: our QEMU on a real KVM with nested paging, anywhere.
+
+    import bed
+
+    machine = bed.shared()                  # boots once, 5 to 10 s
+    with machine.guest(mem='256M', accel='kvm,prefault=on') as qemu:
+        event = qemu.wait_event('PREFAULT_COMPLETED', 30)
+        result = qemu.wait_sweep()          # the guest wrote all its RAM
+        print(result.median, qemu.vcpu_stats()['pf_fixed'])
+
+A *machine* is where QEMU under test runs: BedMachine boots a stock Debian
+kernel with kvm-amd and nested paging under emulation; HostMachine is this
+host's own KVM.  Both offer the same methods (machine.Machine), and all times
+come from the machine's own CLOCK_MONOTONIC, taken by tests/agent beside QEMU.
+What cannot be had is a unittest.SkipTest that names it.  Nothing started here
+outlives the Python process: the agent kills its children when its channel
+closes, and L1 then switches itself off.
+
+AMD nested paging emulated by TCG is all the bed has: cycle and time figures
+are those of an emulator, counts of faults and mappings are KVM's own.
+"""
+from .machine import BedMachine, HostMachine, Machine, shared, release
+from .qemu import Qemu, QmpError, Sweep
+from .link import BedError, BedTimeout
+
+__all__ = ['BedMachine', 'HostMachine', 'Machine', 'shared', 'release',
+           'Qemu', 'QmpError', 'Sweep', 'BedError', 'BedTimeout']

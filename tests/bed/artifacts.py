@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the bed needs on disk, made once and made again when an input changes.
+
+programs()   our own test programs, compiled with the host's gcc
+kernel()     L1's Linux image and the modules kvm-amd needs, from a Debian
+             package
+initramfs()  busybox, the programs, QEMU with its libraries, firmware
+
+All of it lies below build/bed; a stamp holds the hash of every input.  What
+cannot be had raises unittest.SkipTest with its name and the way to get it.
+"""
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS.parent / 'scripts'))
+from prefaultlib import debs, err, paths  # noqa: E402
+
+KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
+KERNEL_SUITES = ('bookworm-backports', 'trixie')
+MODULES = ('kvm-amd',)
+FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
+FIRMWARE = ('bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin',
+            'linuxboot_dma.bin', 'linuxboot.bin', 'pvh.bin')
+GCC = ['gcc', '-O2', '-Wall', '-Wextra']
+
+# Built programs: name, command, inputs below tests/.
+PROGRAMS = {
+    'agent': (GCC + ['-static'], ['agent/agent.c', 'agent/agent-proto.c']),
+    'barefault': (GCC + ['-static'], ['agent/barefault.c']),
+    'inject.so': (GCC + ['-shared', '-fPIC'], ['inject/inject.c']),
+}
+GUEST_INPUTS = ['guest/entry.S', 'guest/guest.c', 'guest/guest.ld',
+                'guest/Makefile']
+
+INIT = '''#!/bin/busybox sh
+# PID 1 of L1: what the agent needs, then the agent, then off.
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mkdir -p /tmp /dev/shm
+mount -t tmpfs -o size=90% tmp /tmp
+mount -t tmpfs -o size=90% shm /dev/shm
+mount -t debugfs debugfs /sys/kernel/debug
+echo always > /sys/kernel/mm/transparent_hugepage/enabled
+for module in /modules/*.ko; do insmod $module || echo "no $module"; done
+for port in /sys/class/virtio-ports/*; do
+    if [ "$(cat $port/name)" = prefault.agent ]; then
+        cd /tmp
+        /prefault/agent /dev/${port##*/}
+    fi
+done
+poweroff -f
+'''
+
+
+def skip(what, remedy):
+    """Raise SkipTest: what is missing, and how to get it."""
+    raise unittest.SkipTest(f'{what} ({remedy})')
+
+
+def qemu():
+    """The QEMU under test; PREFAULT_BED_QEMU names another."""
+    path = Path(os.environ.get('PREFAULT_BED_QEMU') or paths.QEMU)
+    if not path.exists():
+        skip(f'no QEMU at {path}', 'run scripts/setup and ninja -C build')
+    return path
+
+
+def l0_qemu():
+    """The QEMU that emulates L1; PREFAULT_BED_L0 names another."""
+    return Path(os.environ.get('PREFAULT_BED_L0') or qemu())
+
+
+def programs():
+    """Compile what changed; returns {name: path}, 'guest.bin' included."""
+    out = paths.BED / 'bin'
+    out.mkdir(parents=True, exist_ok=True)
+    if not shutil.which('gcc'):
+        skip('no gcc', 'run scripts/setup')
+    for name, (command, inputs) in PROGRAMS.items():
+        sources = [TESTS / source for source in inputs]
+        key = digest([*sources, *(TESTS / 'agent').glob('*.h')], command)
+        if changed(out / name, key):
+            run(command + ['-o', out / name, *sources])
+            stamp(out / name, key)
+    key = digest([TESTS / source for source in GUEST_INPUTS])
+    if changed(out / 'guest.bin', key):
+        run(['make', '-s', '-B', '-f', TESTS / 'guest/Makefile',
+             f'OUT={out}'])
+        stamp(out / 'guest.bin', key)
+    return {name: out / name for name in [*PROGRAMS, 'guest.bin']}
+
+
+def kernel():
+    """Unpack L1's kernel once; returns (vmlinuz, [module in load order])."""
+    try:
+        deb = debs.fetch(KERNEL_PACKAGE, KERNEL_SUITES)
+    except err.Fail as fail:
+        skip(f"no kernel for the bed's L1: {fail}", 'it needs the network once')
+    tree = paths.BED / 'kernel'
+    if changed(tree, deb.name):
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir(parents=True)
+        debs.unpack(deb, tree)
+        stamp(tree, deb.name)
+    images = list(tree.glob('boot/vmlinuz-*'))
+    if not images:
+        skip(f'{deb.name} holds no kernel', f'remove {tree} and {deb}')
+    return images[0], module_order(tree)
+
+
+def module_order(tree):
+    """MODULES and all they depend on, dependencies first."""
+    files = {re.sub(r'\.ko(\.xz|\.gz)?$', '', path.name).replace('-', '_'):
+             path for path in tree.glob('lib/modules/*/kernel/**/*.ko*')}
+    order = []
+
+    def visit(name):
+        path = files.get(name.replace('-', '_'))
+        if path is None or path in order:
+            return              # built into the kernel, or listed already
+        needs = re.search(rb'\0depends=([^\0]*)\0', module_data(path))
+        for need in needs[1].decode().split(',') if needs else []:
+            visit(need)
+        order.append(path)
+
+    for name in MODULES:
+        visit(name)
+    return order
+
+
+def module_data(path):
+    """The bytes of a module, decompressed."""
+    data = path.read_bytes()
+    if path.suffix == '.xz':
+        return lzma.decompress(data)
+    return gzip.decompress(data) if path.suffix == '.gz' else data
+
+
+def initramfs():
+    """Make L1's root; returns the path of the (uncompressed) archive."""
+    files = {f'/prefault/{name}': path for name, path in programs().items()}
+    binary = qemu()
+    files.update(libraries(binary))
+    for name in FIRMWARE:
+        files[f'/prefault/fw/{name}'] = firmware(name)
+    files['/bin/busybox'] = busybox()
+    modules = kernel()[1]
+    archive = paths.BED / 'initramfs.cpio'
+    key = digest([binary, *files.values(), *modules], [INIT, *files])
+    if changed(archive, key):
+        stripped = paths.BED / 'qemu-stripped'
+        run(['strip', '-o', stripped, binary])
+        files['/prefault/qemu-system-x86_64'] = stripped
+        content = {name: path.read_bytes() for name, path in files.items()}
+        content['/init'] = INIT.encode()
+        for i, module in enumerate(modules):
+            name = module.name.split('.')[0]
+            content[f'/modules/{i:02d}-{name}.ko'] = module_data(module)
+        archive.write_bytes(cpio(content))
+        stamp(archive, key)
+    return archive
+
+
+def libraries(binary):
+    """{path: file} of the shared libraries that ldd names."""
+    said = run(['ldd', binary])
+    names = re.findall(r'(?:=> )?(/\S+) \(0x', said)
+    if 'not found' in said:
+        skip(f'{binary} lacks a shared library', 'run scripts/setup')
+    return {name: Path(name).resolve() for name in names}
+
+
+def busybox():
+    """A statically linked busybox."""
+    path = shutil.which('busybox')
+    if not path or '=>' in run(['ldd', path], check=False):
+        skip('no static busybox', 'install the package busybox-static')
+    return Path(path).resolve()
+
+
+def firmware(name):
+    """The file of the name in the firmware folders."""
+    for folder in FIRMWARE_DIRS:
+        if (folder / name).exists():
+            return (folder / name).resolve()
+    return skip(f'no firmware {name}',
+                'install the packages seabios and qemu-system-data')
+
+
+def cpio(content):
+    """A newc archive of {absolute path: bytes}, folders included."""
+    folders = {str(parent) for name in content
+               for parent in Path(name).parents if str(parent) != '/'}
+    folders |= {'/proc', '/sys', '/dev', '/tmp'}
+    entries = [(name, stat.S_IFDIR | 0o755, b'') for name in sorted(folders)]
+    entries += [(name, stat.S_IFREG | 0o755, data)
+                for name, data in content.items()]
+    entries.append(('/TRAILER!!!', 0, b''))
+    out = bytearray()
+    for inode, (name, mode, data) in enumerate(entries, 1):
+        fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0,
+                  len(name), 0)     # the length of name[1:] and its NUL
+        out += b'070701' + b''.join(b'%08X' % field for field in fields)
+        out += name[1:].encode() + b'\0'
+        out += bytes(-len(out) % 4) + data
+        out += bytes(-len(out) % 4)
+    return bytes(out)
+
+
+def digest(files, words=()):
+    """A hash of the files' content and of the words."""
+    total = hashlib.sha256(repr([str(word) for word in words]).encode())
+    for path in files:
+        with open(path, 'rb') as data:
+            total.update(hashlib.file_digest(data, 'sha256').digest())
+    return total.hexdigest()
+
+
+def changed(path, key):
+    """Tell whether path is missing or was made from other inputs."""
+    mark = path.with_name(path.name + '.stamp')
+    return not (path.exists() and mark.exists() and mark.read_text() == key)
+
+
+def stamp(path, key):
+    """Note that path is complete and what it was made from."""
+    path.with_name(path.name + '.stamp').write_text(key)
+
+
+def run(command, check=True):
+    """Run a program; returns its output.  AssertionError if it fails."""
+    done = subprocess.run([str(word) for word in command], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, check=False, timeout=300)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))}\n{done.stdout}")
+    return done.stdout

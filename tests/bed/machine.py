@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where QEMU under test runs: the emulated L1, or this host.
+
+Both kinds offer what Machine describes.  A machine that cannot be had raises
+unittest.SkipTest naming what is missing.
+"""
+import atexit
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from . import artifacts
+from .link import BedError, Link
+from .qemu import Qemu
+
+BOOT_SECONDS = 90
+PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl
+
+
+class Machine:
+    """A Linux with /dev/kvm, reached through the agent.
+
+    A context manager: leaving it stops the machine and all that runs in it.
+    kind is 'bed' or 'host'.
+    """
+
+    kind = None
+    link = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+    def close(self):
+        """End the machine and everything in it."""
+        raise NotImplementedError
+
+    def path(self, name):
+        """Where the machine has a file of the bed: 'qemu-system-x86_64',
+        'guest.bin', 'inject.so', 'barefault', or 'fw' (folder)."""
+        raise NotImplementedError
+
+    def scratch(self, name):
+        """A path in the machine that a test may write (short: sockets)."""
+        raise NotImplementedError
+
+    def qemu(self, *argv, env=None, inject=None, binary=None, connect=True,
+             timeout=30):
+        """Start QEMU with the arguments as they are, plus a QMP socket.
+
+        env:     more environment variables
+        inject:  rules for tests/inject
+        binary:  path in the machine, default the QEMU under test
+        connect: wait for QMP (BedError if QEMU ends before); False for a
+                 QEMU that is meant to refuse: use wait_exit() and stderr
+        """
+        self._count += 1
+        qmp_path = self.scratch(f'qmp{self._count}')
+        env = dict(env or {})
+        if inject:
+            env.update(LD_PRELOAD=self.path('inject.so'),
+                       PREFAULT_INJECT=inject)
+        words = [binary or self.path('qemu-system-x86_64'),
+                 *self.firmware(), *argv,
+                 '-qmp', f'unix:{qmp_path},server=on,wait=off']
+        qemu = Qemu(self, words, env, qmp_path if connect else None)
+        if connect:
+            try:
+                qemu.connect(timeout)
+            except BaseException:
+                qemu.kill()
+                raise
+        return qemu
+
+    def guest(self, *extra, machine='microvm', accel='kvm', mem='256M', smp=1,
+              cpu='host', bios='guest.bin', wait=False, paused=False, **how):
+        """Start QEMU with the measuring guest (tests/guest).
+
+        extra:   more arguments
+        machine: -M, its options may follow; microvm gets the bed's defaults
+        accel:   -accel, for instance 'kvm,prefault=on'
+        bios:    'guest.bin', a path, or None for the machine's own firmware
+        wait:    the guest says READY and halts; each Qemu.sweep() is one sweep
+        paused:  -S
+        how:     env, inject, binary, connect, timeout of qemu()
+        """
+        if machine.split(',')[0] == 'microvm':
+            machine = machine.replace(
+                'microvm', 'microvm,x-option-roms=off,isa-serial=off', 1)
+        argv = ['-M', machine, '-accel', accel, '-cpu', cpu, '-m', mem,
+                '-smp', str(smp), '-nodefaults', '-display', 'none',
+                '-chardev', 'stdio,id=debug,signal=off',
+                '-device', 'isa-debugcon,iobase=0x402,chardev=debug']
+        if bios:
+            argv += ['-bios',
+                     self.path(bios) if bios == 'guest.bin' else bios]
+        if wait:
+            argv += ['-fw_cfg', 'name=opt/prefault/wait,string=1']
+        return self.qemu(*argv, *(['-S'] if paused else []), *extra, **how)
+
+    def firmware(self):
+        """QEMU's arguments that name the firmware folders."""
+        return ['-L', self.path('fw')]
+
+    def run(self, *argv, env=None, timeout=60):
+        """Run a program to its end; returns (code, stdout, stderr)."""
+        process = self.link.spawn(argv, env)
+        self.link.wait(lambda: process.code is not None, timeout,
+                       f'end of {argv[0]}')
+        return (process.code, ''.join(l.text + '\n' for l in process.out),
+                ''.join(l.text + '\n' for l in process.err))
+
+    def read(self, path):
+        """The text of a file in the machine (OSError if it has none)."""
+        code, data = (self.link.ask('cat', path) + [''])[:2]
+        if int(code):
+            raise OSError(int(code), os.strerror(int(code)), path)
+        return bytes.fromhex(data).decode(errors='replace')
+
+    def write(self, path, text):
+        """Write a file in the machine, a knob of /sys for instance."""
+        code = int(self.link.ask('write', path, text)[0])
+        if code:
+            raise OSError(code, os.strerror(code), path)
+
+    def now_ns(self):
+        """The machine's CLOCK_MONOTONIC."""
+        return int(self.link.ask('ping')[0])
+
+    def can_prefault(self):
+        """Tell whether its KVM has KVM_CAP_PRE_FAULT_MEMORY."""
+        code, said, _ = self.run(self.path('barefault'), '--capability')
+        return code == 0 and int(said) > 0
+
+    def barefault(self, mib, timeout=120):
+        """Run the bare C program; returns its figures as a dict of ints."""
+        code, said, errors = self.run(self.path('barefault'), str(mib),
+                                      timeout=timeout)
+        if code:
+            raise BedError(f'barefault: {errors}')
+        return {name: int(value) for name, value in
+                (word.split('=') for word in said.split()[1:])}
+
+    def _open(self, explain):
+        """A link and the socket that is the agent's end of it."""
+        self._count = 0
+        ours, theirs = socket.socketpair()
+        self.link = Link(ours, explain)
+        atexit.register(self.close)
+        return theirs
+
+
+class BedMachine(Machine):
+    """L1: a Debian kernel with kvm-amd and nested paging, emulated by TCG.
+
+    smp, mem: L1's CPUs and memory
+    icount:   a deterministic clock: one CPU, one thread, time is the count of
+              emulated instructions (1 ns each)
+    """
+
+    kind = 'bed'
+
+    def __init__(self, smp=2, mem='4096M', icount=False):
+        image, _ = artifacts.kernel()
+        root = artifacts.initramfs()
+        self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
+        self._console = Path(self._dir.name) / 'console'
+        theirs = self._open(self._tail)
+        argv = self._argv(smp, mem, icount, image, root, theirs.fileno())
+        with open(Path(self._dir.name) / 'l0', 'wb') as log:
+            self._l0 = subprocess.Popen(
+                [str(word) for word in argv], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, pass_fds=[theirs.fileno()],
+                preexec_fn=die_with_parent, start_new_session=True)
+        theirs.close()
+        try:
+            self.link.wait(lambda: self.link.hello, BOOT_SECONDS,
+                           "the agent in the bed's L1")
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _argv(self, smp, mem, icount, image, root, agent_fd):
+        timing = ['-accel', 'tcg,thread=multi']
+        if icount:
+            smp = 1
+            timing = ['-accel', 'tcg,thread=single',
+                      '-icount', 'shift=0,sleep=off']
+        folders = [word for folder in artifacts.FIRMWARE_DIRS
+                   for word in ('-L', folder)]
+        return [artifacts.l0_qemu(), *folders, '-machine', 'q35', *timing,
+                '-cpu', 'max,+svm,+npt', '-m', mem, '-smp', smp,
+                '-nodefaults', '-display', 'none', '-no-reboot',
+                '-monitor', 'none', '-serial', f'file:{self._console}',
+                '-kernel', image, '-initrd', root,
+                '-append', 'console=ttyS0 panic=-1 quiet kvm_amd.npt=1',
+                '-chardev', f'socket,id=agent,fd={agent_fd}',
+                '-device', 'virtio-serial-pci',
+                '-device', 'virtserialport,chardev=agent,name=prefault.agent']
+
+    def _check(self):
+        try:
+            if self.read('/sys/module/kvm_amd/parameters/npt').strip() == 'Y':
+                return
+        except OSError:
+            pass
+        raise unittest.SkipTest("the bed's L1 has no kvm-amd with nested "
+                                f'paging (its console says: {self._tail()})')
+
+    def _tail(self):
+        """The end of L1's console and of what L0 said."""
+        text = ''
+        for name in ('l0', 'console'):
+            path = Path(self._dir.name) / name
+            if path.exists():
+                lines = path.read_text(errors='replace').splitlines()
+                text += f'-- {name}:\n' + '\n'.join(lines[-15:]) + '\n'
+        return text
+
+    def path(self, name):
+        return f'/prefault/{name}'
+
+    def scratch(self, name):
+        return f'/tmp/{name}'
+
+    def close(self):
+        atexit.unregister(self.close)
+        self.link.close()
+        if self._l0.poll() is None:
+            self._l0.kill()
+        self._l0.wait()
+        self._dir.cleanup()
+
+
+class HostMachine(Machine):
+    """This host's own KVM, whatever it can do."""
+
+    kind = 'host'
+
+    def __init__(self):
+        if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+            artifacts.skip('no usable /dev/kvm', 'load kvm, or be in its group')
+        self._files = artifacts.programs()
+        self._files['qemu-system-x86_64'] = artifacts.qemu()
+        self._dir = tempfile.TemporaryDirectory(prefix='prefault-')
+        theirs = self._open(lambda: '')
+        self._agent = subprocess.Popen(
+            [self._files['agent']], stdin=theirs, cwd=self._dir.name,
+            preexec_fn=die_with_parent, start_new_session=True)
+        theirs.close()
+        self.link.wait(lambda: self.link.hello, 10, 'the agent')
+
+    def path(self, name):
+        return str(self._files[name])
+
+    def scratch(self, name):
+        return f'{self._dir.name}/{name}'
+
+    def firmware(self):
+        return [str(word) for folder in artifacts.FIRMWARE_DIRS
+                for word in ('-L', folder)]
+
+    def close(self):
+        atexit.unregister(self.close)
+        self.link.close()
+        try:
+            self._agent.wait(10)
+        except subprocess.TimeoutExpired:
+            self._agent.kill()
+            self._agent.wait()
+        self._dir.cleanup()
+
+
+def die_with_parent():
+    """In a new child: be killed when the thread that started it ends."""
+    _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+_SHARED = {}
+
+
+def shared(kind=BedMachine, **options):
+    """A machine of the kind, started once and kept for all who ask the same.
+
+    At most one is kept: asking for another ends the first.
+    """
+    key = (kind, tuple(sorted(options.items())))
+    machine = _SHARED.get(key)
+    if machine is None or machine.link.closed:
+        release()
+        machine = _SHARED[key] = kind(**options)
+    return machine
+
+
+def release():
+    """End the shared machine, if there is one."""
+    while _SHARED:
+        _SHARED.popitem()[1].close()

@@ -1,0 +1,103 @@
+/*
+ * prefault measuring guest: reset vector, the way to 32-bit flat mode, NMI.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The image is linked to run at 0xF0000, where the machine types microvm, pc
+ * and q35 all show the last 64 KiB of -bios.  It is a ROM: KVM maps it
+ * read-only, and a CPU that tries to set a descriptor's accessed bit in it
+ * would fault for ever.  So every descriptor here has the bit set already,
+ * and everything that is written lives in RAM (see guest.ld).
+ */
+        .section .reset, "ax"
+        .code16
+        .globl  reset_vector, start16, gdt_pointer, idt_pointer, nmi_entry
+reset_vector:
+        ljmp    $0xf000, $start16_offset
+        .balign 16, 0xff
+
+        .section .text.entry, "ax"
+        .code16
+start16:
+        cli
+        cld
+        movw    $0xf000, %ax
+        movw    %ax, %ds
+        lgdtl   %cs:gdt_pointer_offset
+        lidtl   %cs:idt_pointer_offset
+        movl    %cr0, %eax
+        /* PE on; CD and NW, set at reset, off: caches as a real guest has them */
+        andl    $0x9fffffff, %eax
+        orl     $1, %eax
+        movl    %eax, %cr0
+        ljmpl   $8, $start32
+
+        .code32
+start32:
+        movw    $16, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %fs
+        movw    %ax, %gs
+        movw    %ax, %ss
+        movl    $stack_top, %esp
+        movl    $bss_start, %edi
+        movl    $bss_bytes, %ecx
+        xorl    %eax, %eax
+        rep stosb
+        call    guest_main
+1:      cli
+        hlt
+        jmp     1b
+
+/* void wait_for_go(u32 seen): halt until go_count differs from seen. */
+        .globl  wait_for_go
+wait_for_go:
+        movl    4(%esp), %eax
+wait_check:
+        cmpl    go_count, %eax
+        jne     1f
+wait_hlt:
+        hlt
+        jmp     wait_check
+1:      ret
+
+/*
+ * The harness says "go" with QMP inject-nmi: count it.  An NMI between the
+ * check and the hlt goes back to the check, or the hlt would miss it.
+ */
+nmi_entry:
+        incl    go_count
+        cmpl    $wait_check, (%esp)
+        jb      1f
+        cmpl    $wait_hlt, (%esp)
+        ja      1f
+        movl    $wait_check, (%esp)
+1:      iret
+
+        .section .rodata.tables, "a"
+        .balign 8
+gdt:
+        .quad   0
+        .quad   0x00cf9b000000ffff      /* 0x08: code, flat, accessed */
+        .quad   0x00cf93000000ffff      /* 0x10: data, flat, accessed */
+gdt_end:
+gdt_pointer:
+        .word   gdt_end - gdt - 1
+        .long   gdt
+
+        .balign 8
+idt:
+        .quad   0
+        .quad   0
+        /* Vector 2, NMI: 32-bit interrupt gate into segment 8. */
+        .word   nmi_entry_offset
+        .word   8
+        .word   0x8e00
+        .word   0x000f
+idt_end:
+idt_pointer:
+        .word   idt_end - idt - 1
+        .long   idt
+
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,279 @@
+/*
+ * prefault measuring guest: writes one word in every 4 KiB page of RAM and
+ * times each first write.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * It runs as the firmware (a 64 KiB -bios image) on microvm, pc and q35, on
+ * one vCPU, in 32-bit flat mode without paging: a write that is slow is slow
+ * because of the stage-2 page table, nothing else.  RAM is what fw_cfg's
+ * etc/e820 lists, without 0xA0000..0xFFFFF; RAM above 4 GiB is out of reach
+ * and counted in skipped=.
+ *
+ * Output, on the debug console (port 0x402):
+ *   READY                                 with fw_cfg opt/prefault/wait only
+ *   prefault-guest: sweep=1 pages=N skipped=N median=C p99=C max=C total=C
+ *   DONE                                  then it halts
+ * With opt/prefault/wait each NMI after READY or DONE runs one more sweep.
+ * Halted is halted: the harness reads KVM's statistics at leisure, before and
+ * after.
+ * Cycles are those of rdtsc.  median and p99 come from a histogram with 16
+ * steps an octave: exact below 16, within 3 % above; max and total are exact.
+ */
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+enum {
+    PORT_DEBUG = 0x402,
+    PORT_FW_CFG_SELECT = 0x510,
+    PORT_FW_CFG_DATA = 0x511,
+    FW_CFG_FILE_DIR = 0x19,
+    PAGE = 4096,
+    LOCAL_APIC = 0xfee00000,
+    WORD_IN_PAGE = 0xff8,       /* guest.ld keeps this word of our page free */
+    VGA_HOLE_START = 0xa0000,
+    VGA_HOLE_END = 0x100000,
+    STEPS = 16,                 /* histogram steps for one power of two */
+    BUCKETS = 29 * STEPS,
+    MAX_RANGES = 8,
+};
+
+struct range {
+    u32 start;
+    u32 end;
+};
+
+static u32 histogram[BUCKETS];
+static struct range ranges[MAX_RANGES];
+static u32 nr_ranges;
+static u32 skipped_pages;
+volatile u32 go_count;          /* counted up by nmi_entry, in entry.S */
+
+/* Halt until the count of NMIs is not @seen; one that came early counts. */
+void wait_for_go(u32 seen);
+
+static void outb(u16 port, u8 value)
+{
+    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static void outw(u16 port, u16 value)
+{
+    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static u8 inb(u16 port)
+{
+    u8 value;
+
+    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+static u64 rdtsc_ordered(void)
+{
+    u64 tsc;
+
+    /* mfence drains the store under test, lfence keeps rdtsc in its place */
+    __asm__ volatile("mfence; lfence; rdtsc; lfence" : "=A"(tsc) : : "memory");
+    return tsc;
+}
+
+static void print(const char *text)
+{
+    while (*text) {
+        outb(PORT_DEBUG, *text++);
+    }
+}
+
+/* Divide *@value by ten and return the remainder, without libgcc. */
+static u32 div10(u64 *value)
+{
+    u32 high = *value >> 32, low = *value, rest = high % 10;
+
+    __asm__("divl %2" : "+a"(low), "+d"(rest) : "r"(10));
+    *value = (u64)(high / 10) << 32 | low;
+    return rest;
+}
+
+static void print_number(const char *name, u64 value)
+{
+    char text[21];
+    u32 i = sizeof(text);
+
+    text[--i] = 0;
+    do {
+        text[--i] = '0' + div10(&value);
+    } while (value);
+    print(name);
+    print(text + i);
+}
+
+static u64 fw_cfg_read(u32 bytes, int big_endian)
+{
+    u64 value = 0;
+
+    for (u32 i = 0; i < bytes; i++) {
+        u64 byte = inb(PORT_FW_CFG_DATA);
+
+        value |= byte << 8 * (big_endian ? bytes - 1 - i : i);
+    }
+    return value;
+}
+
+/*
+ * inject-nmi arrives at the local APIC's pin LINT1: let that pin through as an
+ * NMI.  An APIC that is disabled by software, as after reset, masks it.
+ */
+static void enable_nmi_pin(void)
+{
+    *(volatile u32 *)(LOCAL_APIC + 0xf0) = 0x1ff;       /* spurious: enable */
+    *(volatile u32 *)(LOCAL_APIC + 0x360) = 0x400;      /* LINT1: NMI */
+}
+
+/* Select the file @name.  Returns its size, 0 if there is none. */
+static u32 fw_cfg_open(const char *name)
+{
+    outw(PORT_FW_CFG_SELECT, FW_CFG_FILE_DIR);
+    for (u32 count = fw_cfg_read(4, 1); count; count--) {
+        u32 size = fw_cfg_read(4, 1);
+        u16 select = fw_cfg_read(4, 1) >> 16;
+        int same = 1, ended = 0;
+
+        for (u32 i = 0; i < 56; i++) {
+            char c = inb(PORT_FW_CFG_DATA);
+
+            if (!ended) {
+                same &= c == name[i];
+                ended = !c || !name[i];
+            }
+        }
+        if (same) {
+            outw(PORT_FW_CFG_SELECT, select);
+            return size;
+        }
+    }
+    return 0;
+}
+
+static void add_range(u64 start, u64 end)
+{
+    u64 reach = end < 1ull << 32 ? end : 1ull << 32;
+
+    if (start >= reach || nr_ranges == MAX_RANGES) {
+        skipped_pages += (u32)((end - start) >> 12);
+        return;
+    }
+    skipped_pages += (u32)((end - reach) >> 12);
+    ranges[nr_ranges].start = start;
+    ranges[nr_ranges++].end = reach - PAGE + 1;     /* 4 GiB does not fit */
+}
+
+static void find_ram(void)
+{
+    u32 entries = fw_cfg_open("etc/e820") / 20;
+
+    while (entries--) {
+        u64 start = fw_cfg_read(8, 0);
+        u64 end = start + fw_cfg_read(8, 0);
+
+        if (fw_cfg_read(4, 0) != 1) {
+            continue;
+        }
+        if (start < VGA_HOLE_START && end > VGA_HOLE_END) {
+            add_range(start, VGA_HOLE_START);
+            start = VGA_HOLE_END;
+        }
+        add_range(start, end);
+    }
+}
+
+static u32 bucket_of(u32 cycles)
+{
+    u32 top;
+
+    if (cycles < STEPS) {
+        return cycles;
+    }
+    top = 31 - __builtin_clz(cycles);
+    return (top - 3) * STEPS + (cycles >> (top - 4)) % STEPS;
+}
+
+/* The middle of what falls into @bucket. */
+static u32 bucket_value(u32 bucket)
+{
+    u32 top = bucket / STEPS + 3;
+
+    if (bucket < STEPS) {
+        return bucket;
+    }
+    return ((STEPS + bucket % STEPS) << (top - 4)) + (1u << (top - 4)) / 2;
+}
+
+static u32 percentile(u32 count, u32 percent)
+{
+    /* no overflow: at most 2^20 pages */
+    u32 rank = (count * percent + 99) / 100, seen = 0;
+
+    for (u32 i = 0; i < BUCKETS; i++) {
+        seen += histogram[i];
+        if (seen >= rank) {
+            return bucket_value(i);
+        }
+    }
+    return 0;
+}
+
+static void sweep(u32 number)
+{
+    u32 pages = 0, max = 0;
+    u64 total = 0;
+
+    for (u32 i = 0; i < BUCKETS; i++) {
+        histogram[i] = 0;
+    }
+    for (u32 i = 0; i < nr_ranges; i++) {
+        u32 end = ranges[i].end, page = ranges[i].start;
+
+        /* page wraps to 0 after the last page below 4 GiB */
+        for (; page < end && (page || !i); page += PAGE, pages++) {
+            volatile u32 *word = (volatile u32 *)(page + WORD_IN_PAGE);
+            u64 before = rdtsc_ordered(), cycles;
+
+            *word = number;
+            cycles = rdtsc_ordered() - before;
+            total += cycles;
+            if (cycles > 0xffffffff) {
+                cycles = 0xffffffff;
+            }
+            max = cycles > max ? cycles : max;
+            histogram[bucket_of(cycles)]++;
+        }
+    }
+    print_number("prefault-guest: sweep=", number);
+    print_number(" pages=", pages);
+    print_number(" skipped=", skipped_pages);
+    print_number(" median=", percentile(pages, 50));
+    print_number(" p99=", percentile(pages, 99));
+    print_number(" max=", max);
+    print_number(" total=", total);
+    print("\nDONE\n");
+}
+
+void guest_main(void)
+{
+    u32 number = 0, seen = 0;
+
+    find_ram();
+    if (fw_cfg_open("opt/prefault/wait")) {
+        enable_nmi_pin();
+        print("READY\n");
+        wait_for_go(seen++);
+    }
+    for (;;) {
+        sweep(++number);
+        wait_for_go(seen++);
+    }
+}
