@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the functional tests share: a guest in the bed, and what to expect."""
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import bed  # pylint: disable=wrong-import-position
+
+MIB = 1 << 20
+
+# Emulated, and perhaps on a busy machine: only a hang takes this long.
+RUN_SECONDS = 120
+
+
+class BedTest(unittest.TestCase):
+    """A test with the shared machine; skipped where there is none."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = bed.shared()
+
+    def guest(self, prefault='on', *extra, paused=True, **options):
+        """Start QEMU with a guest, by default with -S.
+
+        It is killed at the test's end.  Options: see bed.Machine.guest().
+        """
+        accel = f'kvm,prefault={prefault}' if prefault else 'kvm'
+        qemu = self.machine.guest(*extra, accel=accel, paused=paused,
+                                  **options)
+        self.addCleanup(qemu.kill)
+        return qemu
+
+    def query(self, qemu):
+        """query-prefault's answer."""
+        return qemu.qmp('query-prefault').value
+
+    def run_state(self, qemu):
+        """The run state's name."""
+        return qemu.qmp('query-status').value['status']
+
+    def completed(self, qemu, since_ns=0):
+        """Wait for the end of a run; returns the event."""
+        return qemu.wait_event('PREFAULT_COMPLETED', RUN_SECONDS, since_ns)
+
+    def resumed(self, qemu, since_ns=0):
+        """Wait until the guest is started; returns the event."""
+        return qemu.wait_event('RESUME', RUN_SECONDS, since_ns)
+
+    def assert_cont_succeeds(self, qemu):
+        """A new try completes, clears the error, and does all the work."""
+        again = qemu.qmp('cont').sent_ns
+        self.assertEqual(self.completed(qemu, again).data['status'],
+                         'completed')
+        self.assertNotIn('error', self.query(qemu))
+        qemu.wait_sweep()
+        self.assertEqual(qemu.faults(), 0)
+
+    def until(self, condition, what):
+        """Poll until the condition holds."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, f'never {what}')
+            time.sleep(0.02)
+
+    def assert_injected(self, qemu):
+        """End QEMU; every rule of its injection applied at least once."""
+        qemu.quit()
+        counts = qemu.injected()
+        self.assertTrue(counts, 'the injection library was not there')
+        for rule, (_, hits) in counts.items():
+            self.assertGreater(hits, 0, f'{rule} never applied')
