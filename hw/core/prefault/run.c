@@ -20,11 +20,7 @@
 /* Less is not worth a thread: zeroing this much takes some 10 ms */
 #define PREFAULT_BYTES_PER_THREAD (64 * MiB)
 
-/* What the workers see: it changes only while there are none */
-static struct {
-    const PrefaultBackend *backend;
-    QEMUBH *done_bh;
-} work;
+/* Engine operations: @opaque is the run, of which workers see what is fixed */
 
 static int work_populate(void *opaque, const PrefaultChunk *chunk)
 {
@@ -40,17 +36,23 @@ static int work_populate(void *opaque, const PrefaultChunk *chunk)
 static int work_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
                     uint64_t *mapped)
 {
-    return work.backend->map(worker, gpa, size, mapped);
+    PrefaultRun *run = opaque;
+
+    return run->backend->map(worker, gpa, size, mapped);
 }
 
 static void work_kick(void *opaque, QemuThread *thread)
 {
-    work.backend->kick(thread);
+    PrefaultRun *run = opaque;
+
+    run->backend->kick(thread);
 }
 
 static void work_done(void *opaque)
 {
-    qemu_bh_schedule(work.done_bh);
+    PrefaultRun *run = opaque;
+
+    qemu_bh_schedule(run->done_bh);
 }
 
 static const PrefaultEngineOps populate_and_map_ops = {
@@ -77,6 +79,7 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
 {
     run->plan = prefault_map_plan(&run->regions);
     run->backend = map ? backend : NULL;
+    run->done_bh = done_bh;
     run->total = prefault_plan_total(run->plan);
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
         run->skipped[i] = prefault_plan_skipped(run->plan, i);
@@ -90,12 +93,10 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
     if (map) {
         backend->begin();
     }
-    work.backend = backend;
-    work.done_bh = done_bh;
     run->engine = prefault_engine_start(run->plan,
                                         map ? &populate_and_map_ops
                                             : &populate_only_ops,
-                                        NULL, run->threads);
+                                        run, run->threads);
 }
 
 static void run_take_figures(PrefaultRun *run)
@@ -108,7 +109,7 @@ PrefaultOutcome prefault_run_join(PrefaultRun *run)
 {
     PrefaultOutcome outcome = prefault_engine_wait(run->engine);
 
-    qemu_bh_cancel(work.done_bh);
+    qemu_bh_cancel(run->done_bh);
     run_take_figures(run);
     if (outcome == PREFAULT_OUTCOME_FAILED) {
         prefault_engine_failure(run->engine, &run->error);

@@ -13,14 +13,16 @@
 /**
  * PrefaultRun: the run under way, or the figures of the last one
  *
- * The members above @total are NULL unless the run is under way.  All are
- * protected by the BQL.
+ * @engine, @plan and @regions are NULL unless the run is under way.  All are
+ * protected by the BQL; workers read @backend and @done_bh, which do not change
+ * while there are any.
  */
 typedef struct PrefaultRun {
     PrefaultEngine *engine;
     PrefaultPlan *plan;
     GPtrArray *regions;             /* keeps the plan's memory */
     const PrefaultBackend *backend; /* NULL: populate only */
+    QEMUBH *done_bh;                /* of the last worker */
 
     uint64_t total;
     uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
