@@ -26,6 +26,7 @@ QEMU_BUILD = BUILD / 'qemu'
 QEMU = QEMU_BUILD / 'qemu-system-x86_64'
 BED = BUILD / 'bed'                  # the test bed's kernels and initramfs
 LOGS = BUILD / 'logs'
+PRISTINE = BUILD / 'pristine'        # QEMU without ours, for comparison
 
 CACHE = Path(os.environ.get('PREFAULT_CACHE')
              or Path(os.environ.get('XDG_CACHE_HOME')

@@ -23,14 +23,19 @@ DISK_NEEDED = 1 << 30
 
 COMMON = ['--without-default-features', '--enable-fdt=system',
           '--disable-install-blobs', '--disable-docs', '--enable-tcg']
+# What operators combine with prefault: -sandbox, host-nodes=, pmem=on
+USUAL = ['--enable-kvm', '--enable-seccomp', '--enable-numa',
+         '--enable-libpmem']
 UNIT_TESTS = ['tests/unit/test-prefault-plan',
               'tests/unit/test-prefault-engine']
+QTESTS = ['tests/qtest/prefault-test']
 NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\] ')
 X86 = '--target-list=x86_64-softmmu'
 
 # name: (directory, configure words, default ninja targets)
 VARIANTS = {
-    'default': ('qemu', ['--enable-kvm'], ['qemu-system-x86_64']),
+    'default': ('qemu', USUAL, ['qemu-system-x86_64']),
+    'pristine': ('pristine/qemu', USUAL, ['qemu-system-x86_64']),
     'nokvm': ('qemu-nokvm', [X86, '--disable-kvm', '--without-default-devices'],
               ['qemu-system-x86_64']),
     'aarch64': ('qemu-aarch64',
@@ -52,7 +57,7 @@ class Build:
         self.folder = paths.BUILD / folder
         self.source = source
         self.words = ['--python=' + PYTHON, *COMMON, *own,
-                      *(option_words() if variant == 'default' else [])]
+                      *(option_words() if own is USUAL else [])]
         self.stamp = self.folder / 'prefault-configured'
 
     def configure(self):

@@ -6,12 +6,14 @@ A suite builds what it needs, then runs programs that speak TAP.
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from . import paths, qemubuild, say
+from . import paths, qemubuild, say, upstream as comparison
 from .err import Fail
 from .source import find
 from .tap import Program
-from .tree import Tree
+from .tree import Pristine, Tree
 
 UNIT_TIMEOUT = 300
 QTEST_TIMEOUT = 600
@@ -26,27 +28,51 @@ SANITIZER_ENV = {
 }
 
 
-def build(variant, targets=()):
-    """Assemble, configure and build a variant; its directory."""
-    tree = Tree()
+def configured(variant):
+    """Assemble the tree of a variant and configure it; its Build."""
+    tree = Pristine() if variant == 'pristine' else Tree()
     tree.assemble(lambda: find(tree.upstream))
     made = qemubuild.Build(variant, tree.path)
     made.configure()
+    return made
+
+
+# Of the functional tests: they bound no short time.
+SIDE_BY_SIDE = ('test_backends', 'test_failures', 'test_limits', 'test_numa',
+                'test_qmp_page', 'test_request', 'test_reset', 'test_sandbox',
+                'test_skip', 'test_start')
+
+
+def build(variant, targets=()):
+    """Assemble, configure and build a variant; its directory."""
+    made = configured(variant)
     made.build(targets)
     return made.folder
 
 
-def python_files(results, folder, timeout, skip_fails):
-    """Run each test_*.py of a folder below tests/."""
+def python_files(results, folder, timeout, skip_fails, side_by_side=()):
+    """Run each test_*.py of a folder below tests/.
+
+    @side_by_side: files whose tests do not mind a busy machine: two at a time
+    """
     found = sorted((paths.ROOT / 'tests' / folder).glob('test_*.py'))
     if not found:
         raise Fail(f'tests/{folder} holds no test_*.py: restore them')
     env = dict(os.environ, PYTHONPATH=str(paths.ROOT / 'scripts'),
                PYTHONUNBUFFERED='1')
-    for path in found:
+
+    def one(path):
         Program(results, f'{folder}/{path.stem}', skip_fails).run(
             [sys.executable, '-m', 'prefaultlib.tapunit', str(path)],
             timeout, env)
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(one, [path for path in found
+                                if path.stem in side_by_side]):
+            pass
+    for path in found:
+        if path.stem not in side_by_side:
+            one(path)
 
 
 def assembly(results, _options):
@@ -76,13 +102,13 @@ def sanitizers(results, _options):
 
 
 def qtest(results, _options):
-    """QEMU's qtest of options, errors and queries"""
-    test = 'tests/qtest/prefault-test'
-    folder = build('default', ['qemu-system-x86_64', test])
+    """QEMU's qtests of options, errors and queries"""
+    folder = build('default', ['qemu-system-x86_64', *qemubuild.QTESTS])
     env = dict(os.environ,
                QTEST_QEMU_BINARY=str(folder / 'qemu-system-x86_64'))
-    Program(results, 'qtest/prefault-test').run(
-        [str(folder / test), '--tap', '-k'], QTEST_TIMEOUT, env, folder)
+    for test in qemubuild.QTESTS:
+        Program(results, test.removeprefix('tests/')).run(
+            [str(folder / test), '--tap', '-k'], QTEST_TIMEOUT, env, folder)
 
 
 def variants(results, _options):
@@ -98,15 +124,36 @@ def variants(results, _options):
                     time.monotonic() - since, reason)
 
 
+def upstream(results, _options):
+    """QEMU's own qtests and unit tests, patched against pristine"""
+    compare(results, lambda name: name != comparison.LONG)
+
+
+def migration(results, _options):
+    """QEMU's own migration-test, likewise: long, only if named"""
+    compare(results, lambda name: name == comparison.LONG, 1)
+
+
+def compare(results, choose, floor=comparison.FLOOR):
+    """Run a choice of QEMU's own tests on both trees."""
+    comparison.run(results, {name: partial(configured, name)
+                             for name in ('pristine', 'default')}, choose,
+                   floor)
+
+
 def functional(results, options):
     """our QEMU in the test bed"""
     build('default')
     python_files(results, 'functional', FUNCTIONAL_TIMEOUT,
-                 options.require_bed)
+                 options.require_bed, SIDE_BY_SIDE)
 
 
 SUITES = {suite.__name__: suite for suite in
-          (assembly, unit, sanitizers, qtest, variants, functional)}
+          (assembly, unit, sanitizers, qtest, variants, functional, upstream,
+           migration)}
+
+# Named or not run: it takes longer than all others.
+DEFAULT = [name for name in SUITES if name != 'migration']
 
 
 def run(name, results, options):

@@ -34,15 +34,17 @@ class Results:
         self.passed = self.failed = self.skipped = 0
         self.out = out
         self.colour = out.isatty()
+        self.lock = threading.Lock()    # programs may run side by side
 
     def add(self, name, verdict, seconds, reason=''):
         """@verdict: 'ok', 'FAIL' or 'skip'; a skip must give its reason."""
-        if verdict == 'ok':
-            self.passed += 1
-        elif verdict == 'skip':
-            self.skipped += 1
-        else:
-            self.failed += 1
+        with self.lock:
+            if verdict == 'ok':
+                self.passed += 1
+            elif verdict == 'skip':
+                self.skipped += 1
+            else:
+                self.failed += 1
         word = verdict
         if self.colour and verdict != 'ok':
             word = f'\033[{31 if verdict == "FAIL" else 33}m{verdict}\033[0m'

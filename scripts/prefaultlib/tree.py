@@ -48,7 +48,7 @@ class Tree:
         """
         with self._locked():
             fresh = self._ensure_unpacked(find)
-            overlay = overlay_files(self.root)
+            overlay = self._overlay()
             self._check_shadows(overlay)
             patched = self._patch_in_scratch()
             changed = self._sync_overlay(overlay)
@@ -57,6 +57,12 @@ class Tree:
         if changed and not fresh:
             say.step(f"updated in {self.path.name}: {' '.join(changed)}")
         return bool(changed) or fresh
+
+    def _overlay(self):
+        return overlay_files(self.root)
+
+    def _series(self):
+        return sorted(self.patches.glob('*.patch'))
 
     @contextmanager
     def _locked(self):
@@ -91,7 +97,7 @@ class Tree:
 
     def _patch_in_scratch(self):
         """Apply the patches to originals; return the patched files' names."""
-        series = sorted(self.patches.glob('*.patch'))
+        series = self._series()
         touched = set(read_lines(self.upstream_list)) & {
             name for patch in series for name in patched_files(patch)}
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -131,6 +137,21 @@ class Tree:
             (self.path / name).unlink(missing_ok=True)
         write(self.overlay_list, '\n'.join(sorted(overlay)))
         return changed + gone
+
+
+class Pristine(Tree):
+    """QEMU as it is, for comparison; the first patch lets it build."""
+
+    def __init__(self):
+        # One level down, so that paths from its build directory to its
+        # sources are those of the patched tree, and ccache hits.
+        super().__init__(build=paths.PRISTINE)
+
+    def _overlay(self):
+        return {}
+
+    def _series(self):
+        return super()._series()[:1]
 
 
 def overlay_files(root):
