@@ -2,8 +2,7 @@
  * KVM's side of prefault
  *
  * Owns the contract of KVM_PRE_FAULT_MEMORY: the one place that calls it to
- * prefault, and what its answers mean.  The accelerator's property is here
- * too.
+ * prefault, and what its answers mean.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,9 +13,6 @@
 #include "hw/core/prefault.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "qapi/qapi-visit-common.h"
-#include "qapi/util.h"
-#include "qapi/visitor.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
@@ -49,20 +45,22 @@ static bool kvm_prefault_can_map(Error **errp)
  * retired root when it enters the guest; KVM_PRE_FAULT_MEMORY does that only
  * since Linux 6.15 (commit 20a6cff3b283, "Check and free obsolete roots in
  * kvm_mmu_reload()") and before tries again for ever.  A change of CR3 resets
- * the MMU; nothing runs between the change and its undoing.  A vCPU whose state
- * is protected refuses: deleting a memslot retires no root there.
+ * the MMU; nothing runs between the change and its undoing.  SREGS2 (since
+ * Linux 5.14) keeps PDPTRs, which the older call would read from the changed
+ * address.  A vCPU whose state is protected refuses: deleting a memslot retires
+ * no root there.
  */
 static void kvm_prefault_drop_root(CPUState *cpu)
 {
-    struct kvm_sregs sregs, other;
+    struct kvm_sregs2 sregs, other;
 
-    if (kvm_vcpu_ioctl(cpu, KVM_GET_SREGS, &sregs) < 0) {
+    if (kvm_vcpu_ioctl(cpu, KVM_GET_SREGS2, &sregs) < 0) {
         return;
     }
     other = sregs;
     other.cr3 ^= 0x1000;
-    if (kvm_vcpu_ioctl(cpu, KVM_SET_SREGS, &other) == 0 &&
-        kvm_vcpu_ioctl(cpu, KVM_SET_SREGS, &sregs) < 0) {
+    if (kvm_vcpu_ioctl(cpu, KVM_SET_SREGS2, &other) == 0 &&
+        kvm_vcpu_ioctl(cpu, KVM_SET_SREGS2, &sregs) < 0) {
         error_report("prefault: CR3 of CPU %d cannot be set back: reset the "
                      "guest before it runs", cpu->cpu_index);
     }
@@ -148,37 +146,7 @@ static const PrefaultBackend kvm_prefault_backend = {
     .end = kvm_prefault_end,
 };
 
-static void kvm_prefault_get(Object *obj, Visitor *v, const char *name,
-                             void *opaque, Error **errp)
-{
-    OnOffAuto mode = prefault_get_mode();
-
-    visit_type_OnOffAuto(v, name, &mode, errp);
-}
-
-static void kvm_prefault_set(Object *obj, Visitor *v, const char *name,
-                             void *opaque, Error **errp)
-{
-    g_autofree char *str = NULL;
-    int mode;
-
-    /* As a string, for an error that says what would work */
-    if (!visit_type_str(v, name, &str, errp)) {
-        return;
-    }
-    mode = qapi_enum_parse(&OnOffAuto_lookup, str, -1, NULL);
-    if (mode < 0) {
-        error_setg(errp, "prefault=%s is none of on, off and auto", str);
-        return;
-    }
-    prefault_configure(mode, &kvm_prefault_backend);
-}
-
 void kvm_prefault_class_init(ObjectClass *oc)
 {
-    object_class_property_add(oc, "prefault", "OnOffAuto", kvm_prefault_get,
-                              kvm_prefault_set, NULL, NULL);
-    object_class_property_set_description(oc, "prefault",
-        "Populate guest memory and map it in stage-2 page tables before the "
-        "guest runs");
+    prefault_accel_class_init(oc, &kvm_prefault_backend);
 }

@@ -27,8 +27,10 @@ COMMON = ['--without-default-features', '--enable-fdt=system',
 USUAL = ['--enable-kvm', '--enable-seccomp', '--enable-numa',
          '--enable-libpmem']
 UNIT_TESTS = ['tests/unit/test-prefault-plan',
-              'tests/unit/test-prefault-engine']
-QTESTS = ['tests/qtest/prefault-test']
+              'tests/unit/test-prefault-engine',
+              'tests/unit/test-prefault-needs',
+              'tests/unit/test-prefault-places']
+QTESTS = ['tests/qtest/prefault-test', 'tests/qtest/prefault-options-test']
 NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\] ')
 X86 = '--target-list=x86_64-softmmu'
 

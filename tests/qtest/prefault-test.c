@@ -1,130 +1,15 @@
 /*
- * Tests of prefault's options, commands and life cycle
+ * Tests of prefault's commands and life cycle
  *
- * Everything that can be seen without nested paging: what QEMU refuses and
- * with which words, what the query answers on other accelerators, what mode
- * auto does on a host that cannot map memory in advance, and that the figures
- * agree with what "info mtree" lists.  Machines boot an image of their own
- * that halts, so that no firmware is needed.
+ * Everything that can be seen without nested paging: what the query answers on
+ * other accelerators, what mode auto does on a host that cannot map memory in
+ * advance, and that the figures agree with what "info mtree" lists.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
-#include "qemu/units.h"
-#include "libqtest.h"
-#include "qobject/qdict.h"
-#include "qobject/qlist.h"
-#include "qobject/qstring.h"
-#include <sys/wait.h>
-#ifdef CONFIG_LINUX
-#include <sys/ioctl.h>
-#include <linux/kvm.h>
-#endif
-
-/* What every machine below has; %s: the image that halts */
-#define COMMON " -nodefaults -display none -bios %s "
-
-/* Long enough for a slow machine to refuse */
-#define SPAWN_SEC 10
-
-static char *halt_image;
-
-/* 64 KiB that end at 4 GiB, where the CPU starts: cli; hlt; and back */
-static void make_halt_image(void)
-{
-    static const uint8_t code[] = { 0xfa, 0xf4, 0xeb, 0xfc };
-    g_autofree uint8_t *image = g_malloc0(64 * KiB);
-    int fd = g_file_open_tmp("prefault-test-XXXXXX", &halt_image, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    memcpy(image + 64 * KiB - 16, code, sizeof(code));
-    g_assert_cmpint(write(fd, image, 64 * KiB), ==, 64 * KiB);
-    close(fd);
-}
-
-static bool have_kvm(void)
-{
-    if (!qtest_has_accel("kvm")) {
-        g_test_skip("no KVM: not built in, or /dev/kvm cannot be opened");
-        return false;
-    }
-    return true;
-}
-
-static bool kvm_can_map(void)
-{
-#ifdef CONFIG_LINUX
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    int ret = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_PRE_FAULT_MEMORY);
-
-    close(fd);
-    return ret > 0;
-#else
-    return false;
-#endif
-}
-
-static bool have_kvm_that_cannot_map(void)
-{
-    if (!have_kvm()) {
-        return false;
-    }
-    if (kvm_can_map()) {
-        g_test_skip("this host's KVM has KVM_CAP_PRE_FAULT_MEMORY");
-        return false;
-    }
-    return true;
-}
-
-static QTestState *start(const char *args)
-{
-    return qtest_initf(COMMON "%s", halt_image, args);
-}
-
-static QDict *query(QTestState *qts)
-{
-    return qtest_qmp_assert_success_ref(qts,
-                                        "{ 'execute': 'query-prefault' }");
-}
-
-static void assert_member(QTestState *qts, const char *name, const char *value)
-{
-    QDict *info = query(qts);
-
-    g_assert_cmpstr(qdict_get_try_str(info, name), ==, value);
-    qobject_unref(info);
-}
-
-static bool status_is(QTestState *qts, const char *status)
-{
-    QDict *info = query(qts);
-    bool is = g_str_equal(qdict_get_str(info, "status"), status);
-
-    qobject_unref(info);
-    return is;
-}
-
-static void wait_for_end(QTestState *qts)
-{
-    while (status_is(qts, "active")) {
-        g_usleep(1000);
-    }
-}
-
-static void assert_running(QTestState *qts, bool running)
-{
-    QDict *ret = qtest_qmp_assert_success_ref(qts,
-                                              "{ 'execute': 'query-status' }");
-
-    g_assert_cmpint(qdict_get_bool(ret, "running"), ==, running);
-    qobject_unref(ret);
-}
-
-static void cont(QTestState *qts)
-{
-    qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
-}
+#include "prefault-qtest.h"
 
 /* Commands where there is no prefault */
 
@@ -159,153 +44,6 @@ static void test_hmp_without_prefault(const void *args)
     g_autofree char *text = qtest_hmp(qts, "info prefault");
 
     g_assert_cmpstr(g_strchomp(text), ==, "prefault:  none (mode off)");
-    qtest_quit(qts);
-}
-
-static void test_property_is_listed(void)
-{
-    QTestState *qts;
-    QDict *reply;
-    QListEntry *entry;
-    bool found = false;
-
-    if (!have_kvm()) {
-        return;
-    }
-    qts = start("-machine none");
-    reply = qtest_qmp(qts, "{ 'execute': 'qom-list-properties',"
-                      " 'arguments': { 'typename': 'kvm-accel' } }");
-    QLIST_FOREACH_ENTRY(qdict_get_qlist(reply, "return"), entry) {
-        QDict *property = qobject_to(QDict, qlist_entry_obj(entry));
-
-        found |= g_str_equal(qdict_get_str(property, "name"), "prefault");
-    }
-    g_assert_true(found);
-    qobject_unref(reply);
-    qtest_quit(qts);
-}
-
-/* What QEMU refuses: exit code and words */
-
-/* QEMU blocks SIGALRM: one that runs instead of refusing has to be killed */
-static int wait_or_kill(GPid pid)
-{
-    int status;
-
-    for (int ms = 0; ms < SPAWN_SEC * 1000; ms += 10) {
-        if (waitpid(pid, &status, WNOHANG) == pid) {
-            return status;
-        }
-        g_usleep(10 * 1000);
-    }
-    kill(pid, SIGKILL);
-    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-    return status;
-}
-
-/* Expect QEMU to exit with code 1 and to say @words */
-static void assert_refused(const char *args, const char *words)
-{
-    g_autofree char *line = g_strdup_printf(
-        "%s" COMMON "-S -monitor none %s", qtest_qemu_binary(NULL),
-        halt_image, args);
-    char said[4096] = "";   /* less than a pipe holds */
-    g_auto(GStrv) argv = NULL;
-    GPid pid;
-    int err, status;
-
-    g_assert_true(g_shell_parse_argv(line, NULL, &argv, NULL));
-    g_assert_true(g_spawn_async_with_pipes(
-        NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD |
-        G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, &pid, NULL, NULL, &err, NULL));
-    status = wait_or_kill(pid);
-    g_assert_cmpint(read(err, said, sizeof(said) - 1), >=, 0);
-    close(err);
-
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
-        !strstr(said, words)) {
-        g_test_message("status 0x%x, wanted: %s", status, words);
-        g_test_message("got: %s", said);
-        g_test_fail();
-    }
-}
-
-static void test_bad_values_are_refused(void)
-{
-    static const char *const values[] = { "perhaps", "", "ON", "1", "onoff" };
-
-    if (!have_kvm()) {
-        return;
-    }
-    for (int i = 0; i < ARRAY_SIZE(values); i++) {
-        g_autofree char *args = g_strdup_printf(
-            "-machine none -accel kvm,prefault=%s", values[i]);
-        g_autofree char *words = g_strdup_printf(
-            "prefault=%s is none of on, off and auto\n", values[i]);
-
-        assert_refused(args, words);
-    }
-}
-
-static void test_other_accelerator_has_no_property(void)
-{
-    if (!qtest_has_accel("tcg")) {
-        g_test_skip("TCG is not built in");
-        return;
-    }
-    assert_refused("-machine none -accel tcg,prefault=on",
-                   "Property 'tcg-accel.prefault' not found\n");
-}
-
-static void test_on_is_refused_without_capability(void)
-{
-    static const char words[] =
-        "prefault=on: KVM cannot map guest memory in advance: no "
-        "KVM_CAP_PRE_FAULT_MEMORY, which takes Linux 6.11 or later and nested "
-        "paging (EPT or NPT); prefault=auto does what this host can do\n";
-
-    if (!have_kvm_that_cannot_map()) {
-        return;
-    }
-    assert_refused("-machine pc -m 64 -accel kvm,prefault=on", words);
-    /* Not taken for a reason to go on to the next accelerator */
-    assert_refused("-machine pc -m 64 -accel kvm,prefault=on -accel tcg",
-                   words);
-}
-
-#define NO_KVM "-machine pc -m 64 -accel kvm,device=/no/such/device,prefault="
-
-static void test_on_is_refused_under_fallback(void)
-{
-    if (!have_kvm()) {
-        return;
-    }
-    if (!qtest_has_accel("tcg")) {
-        g_test_skip("TCG is not built in");
-        return;
-    }
-    assert_refused(NO_KVM "on -accel tcg",
-                   "prefault=on: the KVM accelerator is not in use; "
-                   "prefault=auto does what this host can do\n");
-}
-
-static void test_auto_starts_under_fallback(void)
-{
-    QTestState *qts;
-
-    if (!have_kvm()) {
-        return;
-    }
-    if (!qtest_has_accel("tcg")) {
-        g_test_skip("TCG is not built in");
-        return;
-    }
-    qts = start(NO_KVM "auto -accel tcg -S");
-    cont(qts);
-    assert_running(qts, true);
-    assert_member(qts, "mode", "auto");
-    assert_member(qts, "status", "none");
-    assert_member(qts, "left-out", "all: the KVM accelerator is not in use");
     qtest_quit(qts);
 }
 
@@ -450,6 +188,76 @@ static void test_cancel_starts_the_guest(void)
     qtest_quit(qts);
 }
 
+/* prefault-start: a run without a start that waits for it */
+
+static void assert_start_refused(QTestState *qts, const char *words)
+{
+    QDict *error = qtest_qmp_assert_failure_ref(
+        qts, "{ 'execute': 'prefault-start' }");
+
+    g_assert_cmpstr(qdict_get_str(error, "desc"), ==, words);
+    qobject_unref(error);
+}
+
+static void prefault_start(QTestState *qts)
+{
+    qtest_qmp_assert_success(qts, "{ 'execute': 'prefault-start' }");
+}
+
+static void test_start_without_prefault(const void *args)
+{
+    QTestState *qts = start(args);
+
+    assert_start_refused(qts, "Prefault is off: start QEMU with prefault=on "
+                         "or prefault=auto");
+    qtest_quit(qts);
+}
+
+static void test_start_runs_without_cont(void)
+{
+    QTestState *qts;
+
+    if (!have_kvm()) {
+        return;
+    }
+    qts = start("-machine pc -m 64 -accel kvm,prefault=auto -S");
+    prefault_start(qts);
+    wait_for_end(qts);
+    assert_member(qts, "trigger", "request");
+    assert_member(qts, "status", "completed");
+    assert_running(qts, false);
+
+    /* All is done: the guest starts at once */
+    cont(qts);
+    assert_running(qts, true);
+    assert_member(qts, "trigger", "request");
+    assert_start_refused(qts, "The guest is running: 'stop' it first");
+    qtest_quit(qts);
+}
+
+/* A reset makes memory be looked at again, before the guest goes on */
+static void test_reset_runs_again(void)
+{
+    QTestState *qts;
+
+    if (!have_kvm()) {
+        return;
+    }
+    qts = start("-machine pc -m 64 -accel kvm,prefault=auto -S");
+    cont(qts);
+    wait_for_end(qts);
+    assert_member(qts, "trigger", "start");
+    qtest_system_reset(qts);
+    for (int ms = 0; !member_is(qts, "trigger", "reset"); ms++) {
+        g_assert_cmpint(ms, <, 10000);
+        g_usleep(1000);
+    }
+    wait_for_end(qts);
+    assert_member(qts, "status", "completed");
+    assert_running(qts, true);
+    qtest_quit(qts);
+}
+
 /* Figures: an independent reading of "info mtree -f" */
 
 typedef struct Listed {
@@ -573,10 +381,8 @@ int main(int argc, char **argv)
         { "tcg", "-machine pc -m 64 -accel tcg" },
     };
     static const char *const machines[] = { "microvm", "pc", "q35" };
-    int ret;
 
     g_test_init(&argc, &argv, NULL);
-    make_halt_image();
 
     for (int i = 0; i < ARRAY_SIZE(without); i++) {
         g_autofree char *query = g_strdup_printf("/prefault/query/%s",
@@ -585,24 +391,20 @@ int main(int argc, char **argv)
                                                   without[i][0]);
         g_autofree char *hmp = g_strdup_printf("/prefault/hmp/%s",
                                                without[i][0]);
+        g_autofree char *begin = g_strdup_printf("/prefault/start/%s",
+                                                 without[i][0]);
 
         qtest_add_data_func(query, without[i][1], test_query_without_prefault);
         qtest_add_data_func(cancel, without[i][1], test_cancel_without_run);
         qtest_add_data_func(hmp, without[i][1], test_hmp_without_prefault);
+        qtest_add_data_func(begin, without[i][1], test_start_without_prefault);
     }
-    qtest_add_func("/prefault/property", test_property_is_listed);
-    qtest_add_func("/prefault/refuse/value", test_bad_values_are_refused);
-    qtest_add_func("/prefault/refuse/tcg",
-                   test_other_accelerator_has_no_property);
-    qtest_add_func("/prefault/refuse/capability",
-                   test_on_is_refused_without_capability);
-    qtest_add_func("/prefault/refuse/fallback",
-                   test_on_is_refused_under_fallback);
-    qtest_add_func("/prefault/auto/fallback", test_auto_starts_under_fallback);
     qtest_add_func("/prefault/auto/completes", test_auto_completes);
     qtest_add_func("/prefault/auto/cont", test_cont_runs_then_resumes);
     qtest_add_func("/prefault/auto/stop", test_stop_ends_the_run);
     qtest_add_func("/prefault/auto/cancel", test_cancel_starts_the_guest);
+    qtest_add_func("/prefault/start/request", test_start_runs_without_cont);
+    qtest_add_func("/prefault/reset", test_reset_runs_again);
     qtest_add_func("/prefault/off", test_off_does_nothing);
     for (int i = 0; i < ARRAY_SIZE(machines); i++) {
         g_autofree char *path = g_strdup_printf("/prefault/mtree/%s",
@@ -610,8 +412,5 @@ int main(int argc, char **argv)
 
         qtest_add_data_func(path, machines[i], test_figures_match_mtree);
     }
-    ret = g_test_run();
-    unlink(halt_image);
-    g_free(halt_image);
-    return ret;
+    return run_tests();
 }

@@ -229,8 +229,9 @@ static inline void assert_progress(Fake *f, uint64_t populated,
 
 static inline void assert_failure(Fake *f, const char *what, int err)
 {
-    g_autofree char *expected = g_strdup_printf("%s failed: %s", what,
-                                                g_strerror(err));
+    g_autofree char *expected = g_strdup_printf(
+        "%s failed: %s%s", what, g_strerror(err), err == EFAULT
+        ? " (no free huge page, or no space behind the file?)" : "");
     Error *error = NULL;
 
     prefault_engine_failure(f->engine, &error);

@@ -32,6 +32,8 @@
 typedef struct EngineWorker {
     PrefaultEngine *engine;
     unsigned index;
+    unsigned place;             /* of its last chunk; where to look next */
+    bool entered;               /* that place */
     QemuThread thread;
 } EngineWorker;
 
@@ -41,11 +43,12 @@ struct PrefaultEngine {
     void *opaque;
     EngineWorker *workers;
     unsigned nr_workers;
+    unsigned nr_places;
     bool joined;                /* by prefault_engine_wait(), its thread only */
 
     QemuMutex lock;             /* protects everything below */
     QemuCond cond;              /* @in_map or @outcome changed */
-    PrefaultCursor cursor;
+    PrefaultCursor *cursors;    /* one for each place */
     PrefaultProgress progress;
     PrefaultOutcome outcome;
     unsigned busy;              /* workers that have not finished */
@@ -232,12 +235,36 @@ static void engine_handle(EngineWorker *worker, const PrefaultChunk *chunk)
     }
 }
 
-static bool engine_next(PrefaultEngine *engine, PrefaultChunk *chunk)
+static bool engine_next(EngineWorker *worker, PrefaultChunk *chunk)
 {
-    QEMU_LOCK_GUARD(&engine->lock);
+    PrefaultEngine *engine = worker->engine;
 
-    return engine->outcome == PREFAULT_OUTCOME_RUNNING &&
-           prefault_plan_next(engine->plan, &engine->cursor, chunk);
+    QEMU_LOCK_GUARD(&engine->lock);
+    if (engine->outcome != PREFAULT_OUTCOME_RUNNING) {
+        return false;
+    }
+    for (unsigned i = 0; i < engine->nr_places; i++) {
+        unsigned place = (worker->place + i) % engine->nr_places;
+
+        if (prefault_plan_next(engine->plan, &engine->cursors[place], chunk)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void engine_enter(EngineWorker *worker, unsigned place)
+{
+    PrefaultEngine *engine = worker->engine;
+
+    if (worker->entered && worker->place == place) {
+        return;
+    }
+    worker->entered = true;
+    worker->place = place;
+    if (engine->ops->enter) {
+        engine->ops->enter(engine->opaque, place);
+    }
 }
 
 /* Returns true for the last worker */
@@ -258,7 +285,8 @@ static void *engine_thread(void *opaque)
     PrefaultEngine *engine = worker->engine;
     PrefaultChunk chunk;
 
-    while (engine_next(engine, &chunk)) {
+    while (engine_next(worker, &chunk)) {
+        engine_enter(worker, chunk.place);
         engine_handle(worker, &chunk);
     }
     if (engine_finish_worker(engine)) {
@@ -279,6 +307,11 @@ PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
     engine->nr_workers = threads;
     engine->busy = threads;
     engine->workers = g_new0(EngineWorker, threads);
+    engine->nr_places = prefault_plan_places(plan);
+    engine->cursors = g_new0(PrefaultCursor, engine->nr_places);
+    for (unsigned i = 0; i < engine->nr_places; i++) {
+        engine->cursors[i].place = i;
+    }
     qemu_mutex_init(&engine->lock);
     qemu_cond_init(&engine->cond);
 
@@ -288,6 +321,7 @@ PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
 
         worker->engine = engine;
         worker->index = i;
+        worker->place = i % engine->nr_places;
         qemu_thread_create(&worker->thread, name, engine_thread, worker,
                            QEMU_THREAD_JOINABLE);
     }
@@ -359,10 +393,12 @@ void prefault_engine_failure(PrefaultEngine *engine, Error **errp)
 {
     QEMU_LOCK_GUARD(&engine->lock);
 
-    error_setg_errno(errp, engine->failed_errno,
-                     "%s guest memory 0x%" HWADDR_PRIx "-0x%" HWADDR_PRIx
-                     " failed", engine->failed_step, engine->failed_chunk.gpa,
-                     engine->failed_chunk.gpa + engine->failed_chunk.size - 1);
+    error_setg(errp, "%s guest memory 0x%" HWADDR_PRIx "-0x%" HWADDR_PRIx
+               " failed: %s%s", engine->failed_step, engine->failed_chunk.gpa,
+               engine->failed_chunk.gpa + engine->failed_chunk.size - 1,
+               g_strerror(engine->failed_errno),
+               engine->failed_errno == EFAULT
+               ? " (no free huge page, or no space behind the file?)" : "");
 }
 
 void prefault_engine_free(PrefaultEngine *engine)
@@ -374,6 +410,7 @@ void prefault_engine_free(PrefaultEngine *engine)
     prefault_engine_wait(engine);
     qemu_cond_destroy(&engine->cond);
     qemu_mutex_destroy(&engine->lock);
+    g_free(engine->cursors);
     g_free(engine->workers);
     g_free(engine);
 }

@@ -10,17 +10,47 @@
 
 #include "qemu/osdep.h"
 #include "exec/cpu-common.h"
+#include "hw/boards.h"
+#include "hw/mem/memory-device.h"
+#include "migration/misc.h"
+#include "qapi/qapi-commands-machine.h"
 #include "system/address-spaces.h"
+#include "system/hostmem.h"
 #include "system/memory.h"
+#include "system/ramblock.h"
 #include "memory-map.h"
+#include "needs.h"
 
 typedef struct MapReader {
     MemoryListener listener;
     GArray *sections;           /* of PrefaultSection */
     GPtrArray *regions;         /* of MemoryRegion */
+    PrefaultPlaces *places;
+    uint32_t traits;            /* of all memory */
 } MapReader;
 
 static void (*map_changing)(void);
+
+/* Has the guest handed memory back?  A balloon device does not say which */
+static bool guest_is_ballooned(void)
+{
+    const MachineState *machine = current_machine;
+    uint64_t dimms = machine->device_memory ? machine->device_memory->dimm_size
+                                            : 0;
+    g_autoptr(BalloonInfo) info = qmp_query_balloon(NULL);
+
+    return info && info->actual < machine->ram_size + dimms;
+}
+
+/* What keeps all memory from being populated for the time being */
+static uint32_t guest_traits(void)
+{
+    return (guest_is_ballooned() ? BIT(PREFAULT_SKIP_REASON_BALLOON) : 0) |
+           (migration_in_incoming_postcopy() ?
+            BIT(PREFAULT_SKIP_REASON_POSTCOPY) : 0) |
+           (migration_in_bg_snapshot() ?
+            BIT(PREFAULT_SKIP_REASON_BACKGROUND_SNAPSHOT) : 0);
+}
 
 static uint32_t section_traits(const MemoryRegionSection *section)
 {
@@ -63,12 +93,13 @@ static void reader_region_add(MemoryListener *listener,
         .host = (uint8_t *)memory_region_get_ram_ptr(mr) + offset,
         .ram_addr = memory_region_get_ram_addr(mr) + offset,
         .page_size = qemu_ram_pagesize(mr->ram_block),
-        .traits = section_traits(section),
+        .traits = section_traits(section) | reader->traits,
+        .place = prefault_places_find(reader->places, mr),
     };
     g_array_append_val(reader->sections, s);
 }
 
-PrefaultPlan *prefault_map_plan(GPtrArray **regions)
+PrefaultPlan *prefault_map_plan(GPtrArray **regions, PrefaultPlaces **places)
 {
     g_autoptr(GArray) sections =
         g_array_new(false, false, sizeof(PrefaultSection));
@@ -80,14 +111,83 @@ PrefaultPlan *prefault_map_plan(GPtrArray **regions)
         .sections = sections,
         .regions = g_ptr_array_new_with_free_func(
             (GDestroyNotify)memory_region_unref),
+        .places = prefault_places_new(),
+        .traits = guest_traits(),
     };
 
     /* Registration replays the whole flat view: that is the way to read it */
     memory_listener_register(&reader.listener, &address_space_memory);
     memory_listener_unregister(&reader.listener);
     *regions = reader.regions;
+    *places = reader.places;
     return prefault_plan_new((PrefaultSection *)sections->data, sections->len,
                              qemu_real_host_page_size());
+}
+
+/* The host nodes that memory must come from, or NULL */
+static const unsigned long *bound_nodes(const MemoryRegion *mr)
+{
+    const HostMemoryBackend *backend = (HostMemoryBackend *)
+        object_dynamic_cast(mr->owner, TYPE_MEMORY_BACKEND);
+
+    return backend && backend->policy == HOST_MEM_POLICY_BIND
+           ? backend->host_nodes : NULL;
+}
+
+static bool range_backing(const PrefaultChunk *range, PrefaultBacking *backing)
+{
+    ram_addr_t offset;
+    RAMBlock *rb = qemu_ram_block_from_host(range->host, false, &offset);
+    uint8_t *host = QEMU_ALIGN_PTR_DOWN(range->host, range->page_size);
+
+    if (!rb) {
+        return false;
+    }
+    *backing = (PrefaultBacking) {
+        .name = memory_region_name(rb->mr),
+        .host = host,
+        .size = ROUND_UP(range->host + range->size - host, range->page_size),
+        .page_size = range->page_size,
+        .fd = qemu_ram_get_fd(rb),
+        .shared = qemu_ram_is_shared(rb),
+        .reserved = !qemu_ram_is_noreserve(rb),
+        .nodes = bound_nodes(rb->mr),
+        .max_node = MAX_NODES,
+    };
+    return true;
+}
+
+/* A host page that lies in two ranges, as a huge page can, is taken once */
+static void add_backing(GArray *backings, PrefaultBacking backing)
+{
+    uint8_t *second_page = (uint8_t *)backing.host + backing.page_size;
+
+    for (guint i = 0; i < backings->len; i++) {
+        const PrefaultBacking *b = &g_array_index(backings, PrefaultBacking, i);
+
+        if ((uint8_t *)b->host + b->size == second_page) {
+            backing.host = second_page;
+            backing.size -= backing.page_size;
+        }
+    }
+    g_array_append_val(backings, backing);
+}
+
+bool prefault_map_suffices(const PrefaultPlan *plan, Error **errp)
+{
+    g_autoptr(GArray) backings =
+        g_array_new(false, false, sizeof(PrefaultBacking));
+    PrefaultBacking backing;
+    PrefaultChunk range;
+
+    RCU_READ_LOCK_GUARD();
+    for (unsigned i = 0; prefault_plan_range(plan, i, &range); i++) {
+        if (!range.alias && range_backing(&range, &backing)) {
+            add_backing(backings, backing);
+        }
+    }
+    return prefault_needs_check((PrefaultBacking *)backings->data,
+                                 backings->len, "", errp);
 }
 
 static void watcher_begin(MemoryListener *listener)

@@ -8,17 +8,30 @@
 #define HW_CORE_PREFAULT_MEMORY_MAP_H
 
 #include "hw/core/prefault-plan.h"
+#include "placement.h"
 
 /**
  * prefault_map_plan: make a plan of the guest's memory as it is now
  * @regions: filled with a reference to every memory region of the plan, so
  *           that their memory stays; drop it when the plan is no longer used
+ * @places: filled with the places of the plan's chunks
  *
  * Context: BQL.
  *
  * Returns: a plan for prefault_plan_free().
  */
-PrefaultPlan *prefault_map_plan(GPtrArray **regions);
+PrefaultPlan *prefault_map_plan(GPtrArray **regions, PrefaultPlaces **places);
+
+/**
+ * prefault_map_suffices: does the host have what populating a plan takes?
+ * @plan: of memory whose regions are still referenced
+ * @errp: set if not; see prefault_needs_check()
+ *
+ * Context: BQL.
+ *
+ * Returns: false if not.
+ */
+bool prefault_map_suffices(const PrefaultPlan *plan, Error **errp);
 
 /**
  * prefault_map_watch: learn of changes of the memory map from now on

@@ -19,14 +19,6 @@
  */
 #define PREFAULT_CHUNK_SIZE (4 * MiB)
 
-typedef struct PlanRange {
-    hwaddr gpa;
-    uint64_t size;
-    uint8_t *host;
-    size_t page_size;
-    bool alias;         /* of memory that another range counts */
-} PlanRange;
-
 /* A piece of QEMU's RAM address space that was counted already */
 typedef struct PlanCounted {
     uint64_t first;
@@ -34,7 +26,8 @@ typedef struct PlanCounted {
 } PlanCounted;
 
 struct PrefaultPlan {
-    GArray *ranges;     /* of PlanRange */
+    GArray *ranges;     /* of PrefaultChunk, of any size */
+    unsigned places;
     uint64_t total;
     uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
 };
@@ -44,11 +37,12 @@ static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
 {
     hwaddr begin = ROUND_UP(section->gpa, base_page_size);
     hwaddr end = ROUND_DOWN(section->gpa + section->size, base_page_size);
-    PlanRange range = {
+    PrefaultChunk range = {
         .gpa = begin,
         .size = end > begin ? end - begin : 0,
         .host = section->host + (begin - section->gpa),
         .page_size = section->page_size,
+        .place = section->place,
         .alias = alias,
     };
 
@@ -62,6 +56,7 @@ static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
     }
     if (range.size) {
         g_array_append_val(plan->ranges, range);
+        plan->places = MAX(plan->places, range.place + 1);
     }
 }
 
@@ -122,7 +117,8 @@ PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
     PrefaultPlan *plan = g_new0(PrefaultPlan, 1);
     g_autoptr(GArray) counted = g_array_new(false, false, sizeof(PlanCounted));
 
-    plan->ranges = g_array_new(false, false, sizeof(PlanRange));
+    plan->ranges = g_array_new(false, false, sizeof(PrefaultChunk));
+    plan->places = 1;
     /* Of several aliases, prefer one that the guest can write to */
     for (int skipped = 0; skipped <= 1; skipped++) {
         for (size_t i = 0; i < nr_sections; i++) {
@@ -153,30 +149,44 @@ uint64_t prefault_plan_skipped(const PrefaultPlan *plan,
     return plan->skipped[reason];
 }
 
+unsigned prefault_plan_places(const PrefaultPlan *plan)
+{
+    return plan->places;
+}
+
+bool prefault_plan_range(const PrefaultPlan *plan, unsigned index,
+                         PrefaultChunk *range)
+{
+    if (index >= plan->ranges->len) {
+        return false;
+    }
+    *range = g_array_index(plan->ranges, PrefaultChunk, index);
+    return true;
+}
+
 bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
                         PrefaultChunk *chunk)
 {
-    const PlanRange *range;
+    PrefaultChunk range;
     uint64_t grid, end;
     hwaddr gpa;
 
-    if (cursor->range >= plan->ranges->len) {
-        return false;
-    }
-    range = &g_array_index(plan->ranges, PlanRange, cursor->range);
-    grid = MAX(PREFAULT_CHUNK_SIZE, range->page_size);
-    gpa = range->gpa + cursor->offset;
-    end = MIN(ROUND_DOWN(gpa, grid) + grid, range->gpa + range->size);
+    do {
+        if (!prefault_plan_range(plan, cursor->range, &range)) {
+            return false;
+        }
+    } while (range.place != cursor->place && ++cursor->range);
 
-    *chunk = (PrefaultChunk) {
-        .gpa = gpa,
-        .host = range->host + cursor->offset,
-        .size = end - gpa,
-        .page_size = range->page_size,
-        .alias = range->alias,
-    };
+    grid = MAX(PREFAULT_CHUNK_SIZE, range.page_size);
+    gpa = range.gpa + cursor->offset;
+    end = MIN(ROUND_DOWN(gpa, grid) + grid, range.gpa + range.size);
+
+    *chunk = range;
+    chunk->gpa = gpa;
+    chunk->host = range.host + cursor->offset;
+    chunk->size = end - gpa;
     cursor->offset += chunk->size;
-    if (cursor->offset == range->size) {
+    if (cursor->offset == range.size) {
         cursor->range++;
         cursor->offset = 0;
     }

@@ -6,13 +6,16 @@
  * memory of the plan, made of the memory map that the guest will see, is
  * populated and mapped.  The main loop is never blocked for longer than the
  * operation that a worker is in, except while a debugger is about to step.
+ * The same holds for the vCPUs of a running guest that was reset; its clock
+ * stands still meanwhile.
  *
  * All state is protected by the BQL.  The end of a run arrives in the main
  * loop by a bottom half:
  *
- *   hold_start -> run_begin -> workers -> finish_bh -> close_run -> vm_start
- *                     ^                       |
- *                     +------ plan stale -----+
+ *   hold_start, hold_resume, start
+ *     -> begin_run -> workers -> finish_bh -> close_run -> release
+ *            ^                       |
+ *            +------ plan stale -----+
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,25 +26,43 @@
 #include "qemu/notify.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
-#include "qapi/qapi-events-prefault.h"
 #include "qapi/qapi-types-run-state.h"
 #include "hw/core/prefault.h"
+#include "system/cpu-timers.h"
+#include "system/cpus.h"
+#include "system/reset.h"
 #include "system/runstate.h"
 #include "system/system.h"
 #include "memory-map.h"
+#include "options.h"
+#include "report.h"
 #include "run.h"
+#include "setup.h"
 #include "trace.h"
 
-typedef struct Prefault {
-    OnOffAuto mode;
-    const PrefaultBackend *backend;     /* NULL: nobody asked for prefault */
-    Error *cannot_map;                  /* mode auto: why not */
-    bool ready;                         /* starts need not wait any more */
-    const char *unheld;                 /* why no start waits, or NULL */
+/*
+ * Longer than the monitor's limit for PREFAULT_PROGRESS, so that no event is
+ * kept back there and sent after PREFAULT_COMPLETED.
+ */
+#define PROGRESS_MS 1001
 
-    bool start_waits;                   /* vm_start() is to follow the run */
-    RunState start_state;               /* where it waits */
+/* Who goes on when the run is over */
+typedef enum PrefaultWaiter {
+    PREFAULT_WAITER_NONE,
+    PREFAULT_WAITER_START,      /* vm_start() */
+    PREFAULT_WAITER_RESUME,     /* the vCPUs of a running guest */
+} PrefaultWaiter;
+
+typedef struct Prefault {
+    PrefaultSetup setup;
+    bool ready;                         /* nobody need wait any more */
+    PrefaultTrigger due;                /* unless ready: what for */
+    const char *unheld;                 /* why nobody waits, or NULL */
+
+    PrefaultWaiter waiter;
+    RunState start_state;               /* where the start waits */
     QEMUBH *finish_bh;                  /* the workers are done */
+    QEMUTimer *progress_timer;
 
     PrefaultStatus status;
     PrefaultTrigger trigger;
@@ -49,7 +70,7 @@ typedef struct Prefault {
 } Prefault;
 
 static Prefault prefault = {
-    .mode = ON_OFF_AUTO_OFF,
+    .setup.mode = ON_OFF_AUTO_OFF,
 };
 
 static bool prefault_is_active(void)
@@ -60,41 +81,27 @@ static bool prefault_is_active(void)
 static void prefault_begin_run(Prefault *s)
 {
     s->status = PREFAULT_STATUS_ACTIVE;
-    prefault_run_begin(&s->run, s->backend, !s->cannot_map, s->finish_bh);
+    prefault_run_begin(&s->run, s->setup.backend, prefault_options_threads(),
+                       s->finish_bh);
 }
 
-static void prefault_start(Prefault *s, PrefaultTrigger trigger)
+static void prefault_begin(Prefault *s, PrefaultTrigger trigger)
 {
     s->trigger = trigger;
     s->run.started_ns = get_clock();
-    trace_prefault_start(PrefaultTrigger_str(trigger));
+    trace_prefault_begin(PrefaultTrigger_str(trigger));
     prefault_begin_run(s);
+    timer_mod(s->progress_timer,
+              qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
 }
 
-static void prefault_report(Prefault *s)
+static void prefault_progress(void *opaque)
 {
-    PrefaultRun *run = &s->run;
-    const char *error = run->error ? error_get_pretty(run->error) : NULL;
+    Prefault *s = opaque;
 
-    if (run->progress.failed) {
-        warn_report("prefault: %" PRIu64 " bytes of guest memory left out: "
-                    "poisoned, or interrupted for ever", run->progress.failed);
-    }
-    if (run->skipped[PREFAULT_SKIP_REASON_MIGRATION]) {
-        warn_report("prefault: %" PRIu64 " bytes of guest memory left alone: "
-                    "a migration tracks writes to it",
-                    run->skipped[PREFAULT_SKIP_REASON_MIGRATION]);
-    }
-    if (s->status == PREFAULT_STATUS_FAILED && s->mode == ON_OFF_AUTO_ON) {
-        error_report("prefault: %s; the guest stays stopped, 'cont' tries "
-                     "again", error);
-    } else if (s->status == PREFAULT_STATUS_FAILED) {
-        warn_report("prefault: %s; the rest is left to page faults", error);
-    }
-    qapi_event_send_prefault_completed(s->status, run->total,
-                                       run->progress.mapped,
-                                       run->progress.failed,
-                                       run->elapsed_ns / SCALE_MS, error);
+    prefault_report_progress(&s->run, s->trigger);
+    timer_mod(s->progress_timer,
+              qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
 }
 
 /* Close the books on a run that is not begun anew */
@@ -103,6 +110,7 @@ static void prefault_close_run(Prefault *s, PrefaultOutcome outcome)
     switch (outcome) {
     case PREFAULT_OUTCOME_COMPLETED:
         s->status = PREFAULT_STATUS_COMPLETED;
+        s->due = PREFAULT_TRIGGER_START;
         break;
     case PREFAULT_OUTCOME_FAILED:
         s->status = PREFAULT_STATUS_FAILED;
@@ -113,30 +121,52 @@ static void prefault_close_run(Prefault *s, PrefaultOutcome outcome)
         s->status = PREFAULT_STATUS_CANCELLED;
         break;
     }
+    timer_del(s->progress_timer);
     /* With auto, a run that failed is all that this host can do */
     s->ready = s->status == PREFAULT_STATUS_COMPLETED ||
-               s->mode == ON_OFF_AUTO_AUTO;
+               s->setup.mode == ON_OFF_AUTO_AUTO;
     trace_prefault_close_run(PrefaultStatus_str(s->status), s->ready);
-    prefault_report(s);
+    prefault_report_end(&s->run, s->status, s->setup.mode);
 }
 
 /*
- * Start the guest, if its start waits and nobody changed the run state under
- * it: a migration may have finished meanwhile, and the guest may be running
- * elsewhere.
+ * Start the guest, unless somebody changed the run state under it: a migration
+ * may have finished meanwhile, and the guest may be running elsewhere.  A reset
+ * leads to prelaunch from any state.
  */
 static void prefault_release_start(Prefault *s)
 {
-    bool start = s->start_waits && s->ready && runstate_check(s->start_state);
-
-    trace_prefault_release_start(s->start_waits, s->ready, start);
-    if (s->start_waits && s->ready && !start) {
+    if (runstate_check(s->start_state) || runstate_check(RUN_STATE_PRELAUNCH)) {
+        vm_start();
+    } else {
         warn_report("prefault: the guest's start was given up, because its "
                     "run state changed while it waited");
     }
-    s->start_waits = false;
-    if (start) {
-        vm_start();
+}
+
+/* Whoever waited goes on; a guest that must not run is stopped */
+static void prefault_release(Prefault *s)
+{
+    PrefaultWaiter waiter = s->waiter;
+
+    trace_prefault_release(waiter, s->ready);
+    s->waiter = PREFAULT_WAITER_NONE;
+    switch (waiter) {
+    case PREFAULT_WAITER_NONE:
+        break;
+    case PREFAULT_WAITER_START:
+        if (s->ready) {
+            prefault_release_start(s);
+        }
+        break;
+    case PREFAULT_WAITER_RESUME:
+        if (s->ready) {
+            cpu_enable_ticks();
+            resume_all_vcpus();
+        } else {
+            vm_stop(RUN_STATE_PAUSED);
+        }
+        break;
     }
 }
 
@@ -156,7 +186,7 @@ static bool prefault_finish(Prefault *s)
 static void prefault_finish_bh(void *opaque)
 {
     if (prefault_finish(opaque)) {
-        prefault_release_start(opaque);
+        prefault_release(opaque);
     }
 }
 
@@ -165,7 +195,7 @@ static void prefault_abort(Prefault *s, const char *why)
 {
     PrefaultOutcome outcome;
 
-    prefault_engine_cancel(s->run.engine);
+    prefault_run_cancel(&s->run);
     outcome = prefault_run_join(&s->run);
     if (outcome != PREFAULT_OUTCOME_COMPLETED && !s->run.error) {
         error_setg(&s->run.error, "%s", why);
@@ -173,76 +203,111 @@ static void prefault_abort(Prefault *s, const char *why)
     prefault_close_run(s, outcome);
 }
 
-/* Why must a start from the present run state not wait?  NULL if it may */
-static const char *prefault_cannot_hold(void)
+/* Run states from which nobody waits, and why */
+static const char *const unheld_states[RUN_STATE__MAX] = {
+    [RUN_STATE_INMIGRATE] = "the guest comes by migration",
+    [RUN_STATE_FINISH_MIGRATE] = "a migration failed and the guest goes on",
+    [RUN_STATE_COLO] = "the guest is replicated (COLO)",
+    [RUN_STATE_DEBUG] = "a debugger lets the guest go on",
+};
+
+/* Does a guest that is about to run have to wait? */
+static bool prefault_must_hold(Prefault *s)
 {
-    switch (runstate_get()) {
-    case RUN_STATE_INMIGRATE:
-        return "the guest comes by migration";
-    case RUN_STATE_FINISH_MIGRATE:
-        return "a migration failed and the guest goes on";
-    case RUN_STATE_COLO:
-        return "the guest is replicated (COLO)";
-    case RUN_STATE_DEBUG:
-        return "a debugger lets the guest go on";
-    case RUN_STATE_PRELAUNCH:
-    case RUN_STATE_PAUSED:
-    case RUN_STATE_POSTMIGRATE:
-    case RUN_STATE_RESTORE_VM:
-    case RUN_STATE_SAVE_VM:
-    case RUN_STATE_SUSPENDED:
-    case RUN_STATE_RUNNING:
-    case RUN_STATE_SHUTDOWN:
-    case RUN_STATE_WATCHDOG:
-    case RUN_STATE_IO_ERROR:
-    case RUN_STATE_INTERNAL_ERROR:
-    case RUN_STATE_GUEST_PANICKED:
-    case RUN_STATE__MAX:
-        break;
+    if (s->setup.mode == ON_OFF_AUTO_OFF) {
+        return false;
     }
-    return NULL;
+    if (prefault_is_active()) {
+        return true;
+    }
+    if (s->ready) {
+        return false;
+    }
+    s->unheld = s->unheld ?: unheld_states[runstate_get()];
+    if (s->unheld) {
+        trace_prefault_hold_declined(s->unheld);
+        s->ready = true;
+    }
+    return !s->unheld;
 }
 
 bool prefault_hold_start(bool step_pending)
 {
     Prefault *s = &prefault;
 
-    if (s->mode == ON_OFF_AUTO_OFF || s->ready) {
+    if (!prefault_must_hold(s)) {
         return false;
     }
-    s->unheld = s->unheld ?: prefault_cannot_hold();
-    if (s->unheld) {
-        trace_prefault_hold_start_declined(s->unheld);
-        s->ready = true;
-        return false;
-    }
-
     if (!prefault_is_active()) {
-        prefault_start(s, PREFAULT_TRIGGER_START);
+        prefault_begin(s, s->due);
     }
     if (step_pending) {
         while (!prefault_finish(s)) {
             /* A new run has begun, which is waited for in turn */
         }
-        s->start_waits = false;
+        s->waiter = PREFAULT_WAITER_NONE;
         return !s->ready;
     }
-    s->start_waits = true;
+    s->waiter = PREFAULT_WAITER_START;
     s->start_state = runstate_get();
     trace_prefault_hold_start(RunState_str(s->start_state));
     return true;
 }
 
-void prefault_cancel_start(void)
+bool prefault_hold_resume(void)
 {
     Prefault *s = &prefault;
 
-    s->start_waits = false;
+    if (!prefault_must_hold(s)) {
+        return false;
+    }
+    if (!prefault_is_active()) {
+        prefault_begin(s, s->due);
+    }
+    s->waiter = PREFAULT_WAITER_RESUME;
+    trace_prefault_hold_resume();
+    cpu_disable_ticks();
+    return true;
+}
+
+void prefault_cancel_start(void)
+{
+    static const char *const why[] = {
+        [PREFAULT_WAITER_NONE] = "QEMU was told to stop the guest",
+        [PREFAULT_WAITER_START] = "the guest was stopped before its start",
+        [PREFAULT_WAITER_RESUME] = "the guest was stopped during its reset",
+    };
+    Prefault *s = &prefault;
+    PrefaultWaiter waiter = s->waiter;
+
+    s->waiter = PREFAULT_WAITER_NONE;
     if (prefault_is_active()) {
-        prefault_abort(s, "the guest was stopped before its start");
+        prefault_abort(s, why[waiter]);
         /* The next start is a new one, with auto too */
         s->ready = s->status == PREFAULT_STATUS_COMPLETED;
     }
+}
+
+bool prefault_start(Error **errp)
+{
+    Prefault *s = &prefault;
+    const char *unheld = s->setup.unheld ?: unheld_states[runstate_get()];
+
+    if (s->setup.mode == ON_OFF_AUTO_OFF) {
+        error_setg(errp, "Prefault is off: start QEMU with prefault=on or "
+                   "prefault=auto");
+    } else if (runstate_is_live(runstate_get())) {
+        error_setg(errp, "The guest is running: 'stop' it first");
+    } else if (prefault_is_active()) {
+        error_setg(errp, "A prefault run is under way already");
+    } else if (unheld) {
+        error_setg(errp, "Guest memory is not prefaulted: %s", unheld);
+    } else {
+        s->unheld = NULL;
+        prefault_begin(s, PREFAULT_TRIGGER_REQUEST);
+        return true;
+    }
+    return false;
 }
 
 bool prefault_cancel(Error **errp)
@@ -254,7 +319,7 @@ bool prefault_cancel(Error **errp)
         return false;
     }
     prefault_abort(s, "cancelled by prefault-cancel");
-    prefault_release_start(s);
+    prefault_release(s);
     return true;
 }
 
@@ -262,63 +327,48 @@ static void prefault_map_changing(void)
 {
     if (prefault_is_active()) {
         trace_prefault_map_changing();
-        prefault_engine_invalidate(prefault.run.engine);
+        prefault_run_invalidate(&prefault.run);
     }
 }
 
-/* Refuse mode on where it cannot be kept; with auto, note what is left out */
-static bool prefault_check(Prefault *s, Error **errp)
+/*
+ * Memory has to be looked at again before the guest goes on: devices were
+ * reset, or a snapshot was loaded, which resets them too.
+ */
+static void prefault_reset(void *opaque)
 {
-    if (!s->backend->in_use()) {
-        error_setg(&s->cannot_map, "the KVM accelerator is not in use");
-    } else {
-        s->backend->can_map(&s->cannot_map);
-    }
-    if (s->cannot_map && s->mode == ON_OFF_AUTO_ON) {
-        error_setg(errp, "prefault=on: %s; prefault=auto does what this host "
-                   "can do", error_get_pretty(s->cannot_map));
-        return false;
-    }
-    return true;
-}
+    Prefault *s = opaque;
 
-static void prefault_machine_done(Notifier *notifier, void *data)
-{
-    Prefault *s = &prefault;
-    Error *err = NULL;
-
-    if (s->mode == ON_OFF_AUTO_OFF) {
+    if (runstate_check(RUN_STATE_INMIGRATE) || s->setup.unheld) {
         return;
     }
-    if (!prefault_check(s, &err)) {
-        error_report_err(err);
-        exit(EXIT_FAILURE);
+    if (runstate_check(RUN_STATE_RESTORE_VM)) {
+        s->due = PREFAULT_TRIGGER_SNAPSHOT_LOAD;
+    } else if (s->ready) {
+        s->due = PREFAULT_TRIGGER_RESET;
     }
-    s->unheld = s->backend->in_use() ? prefault_cannot_hold()
-                                     : error_get_pretty(s->cannot_map);
+    s->ready = false;
+    s->unheld = NULL;
+    trace_prefault_reset(PrefaultTrigger_str(s->due));
+    /* A run under way filled the page tables of vCPUs as they were */
+    prefault_map_changing();
+}
+
+void prefault_set_up(PrefaultSetup setup)
+{
+    Prefault *s = &prefault;
+
+    s->setup = setup;
+    s->unheld = setup.unheld ?: unheld_states[runstate_get()];
     /*
      * Not of the main AioContext, whose bottom halves also run while some
      * command waits for the block layer: no place to start a guest.
      */
     s->finish_bh = aio_bh_new_guarded(iohandler_get_aio_context(),
                                       prefault_finish_bh, s, NULL);
+    s->progress_timer = timer_new_ms(QEMU_CLOCK_REALTIME, prefault_progress, s);
     prefault_map_watch(prefault_map_changing);
-}
-
-void prefault_configure(OnOffAuto mode, const PrefaultBackend *backend)
-{
-    static Notifier notifier = { .notify = prefault_machine_done };
-
-    if (!prefault.backend) {
-        qemu_add_machine_init_done_notifier(&notifier);
-    }
-    prefault.mode = mode;
-    prefault.backend = backend;
-}
-
-OnOffAuto prefault_get_mode(void)
-{
-    return prefault.mode;
+    qemu_register_reset(prefault_reset, s);
 }
 
 PrefaultInfo *prefault_query(void)
@@ -326,13 +376,12 @@ PrefaultInfo *prefault_query(void)
     Prefault *s = &prefault;
     PrefaultInfo *info = g_new0(PrefaultInfo, 1);
 
-    info->mode = s->mode;
+    info->mode = prefault_options_mode(NULL);
     info->status = s->status;
     if (s->unheld) {
         info->left_out = g_strdup_printf("all: %s", s->unheld);
-    } else if (s->cannot_map) {
-        info->left_out = g_strdup_printf("mapping: %s",
-                                         error_get_pretty(s->cannot_map));
+    } else if (s->setup.cannot_map) {
+        info->left_out = g_strdup_printf("mapping: %s", s->setup.cannot_map);
     }
     if (s->status != PREFAULT_STATUS_NONE) {
         info->has_trigger = true;

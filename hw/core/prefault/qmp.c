@@ -8,15 +8,65 @@
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/qapi-commands-prefault.h"
+#include "qapi/qapi-commands-stats.h"
 #include "qapi/type-helpers.h"
 #include "monitor/monitor.h"
 #include "hw/core/prefault.h"
 
 #define BAR_WIDTH 40
 
+/* KVM's statistics of mapped pages, and how much memory one of each maps */
+static const struct {
+    const char *name;
+    uint64_t bytes;
+} mapped_pages[] = {
+    { "pages_4k", 4 * KiB },
+    { "pages_2m", 2 * MiB },
+    { "pages_1g", 1 * GiB },
+};
+
+static uint64_t bytes_of_stat(const Stats *stat)
+{
+    for (int i = 0; i < ARRAY_SIZE(mapped_pages); i++) {
+        if (g_str_equal(stat->name, mapped_pages[i].name) &&
+            stat->value->type == QTYPE_QNUM) {
+            return stat->value->u.scalar * mapped_pages[i].bytes;
+        }
+    }
+    return 0;
+}
+
+/* Asks KVM what the guest's page tables map at this moment, if it tells */
+static void add_mapped_now(PrefaultInfo *info)
+{
+    g_autoptr(StatsFilter) filter = g_new0(StatsFilter, 1);
+    StatsResultList *results, *r;
+    StatsList *s;
+
+    filter->target = STATS_TARGET_VM;
+    results = qmp_query_stats(filter, NULL);
+    for (r = results; r; r = r->next) {
+        for (s = r->value->stats; s; s = s->next) {
+            info->mapped_now += bytes_of_stat(s->value);
+            info->has_mapped_now |= bytes_of_stat(s->value) > 0;
+        }
+    }
+    qapi_free_StatsResultList(results);
+}
+
 PrefaultInfo *qmp_query_prefault(Error **errp)
 {
-    return prefault_query();
+    PrefaultInfo *info = prefault_query();
+
+    if (info->status != PREFAULT_STATUS_NONE) {
+        add_mapped_now(info);
+    }
+    return info;
+}
+
+void qmp_prefault_start(Error **errp)
+{
+    prefault_start(errp);
 }
 
 void qmp_prefault_cancel(Error **errp)
@@ -49,6 +99,10 @@ static void hmp_figures(GString *buf, const PrefaultInfo *info)
                            info->populated / KiB);
     g_string_append_printf(buf, "mapped:    %" PRIu64 " KiB\n",
                            info->mapped / KiB);
+    if (info->has_mapped_now) {
+        g_string_append_printf(buf, "now:       %" PRIu64 " KiB mapped, as "
+                               "KVM counts\n", info->mapped_now / KiB);
+    }
     if (info->failed) {
         g_string_append_printf(buf, "failed:    %" PRIu64 " KiB\n",
                                info->failed / KiB);
@@ -61,11 +115,19 @@ static void hmp_figures(GString *buf, const PrefaultInfo *info)
     g_string_append_printf(buf, "threads:   %" PRIu32 "\n", info->threads);
     g_string_append_printf(buf, "elapsed:   %" PRIu64 " ms\n",
                            info->elapsed_ms);
+    if (info->has_rate) {
+        g_string_append_printf(buf, "rate:      %" PRIu64 " MiB/s\n",
+                               info->rate / MiB);
+    }
+    if (info->has_remaining_ms) {
+        g_string_append_printf(buf, "time left: %" PRIu64 " ms\n",
+                               info->remaining_ms);
+    }
 }
 
 static HumanReadableText *hmp_info_prefault(Error **errp)
 {
-    g_autoptr(PrefaultInfo) info = prefault_query();
+    g_autoptr(PrefaultInfo) info = qmp_query_prefault(errp);
     g_autoptr(GString) buf = g_string_new(NULL);
 
     g_string_append_printf(buf, "prefault:  %s (mode %s)\n",

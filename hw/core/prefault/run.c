@@ -13,7 +13,6 @@
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
-#include "memory-map.h"
 #include "run.h"
 #include "trace.h"
 
@@ -21,6 +20,17 @@
 #define PREFAULT_BYTES_PER_THREAD (64 * MiB)
 
 /* Engine operations: @opaque is the run, of which workers see what is fixed */
+
+static void work_enter(void *opaque, unsigned place)
+{
+    PrefaultRun *run = opaque;
+    int ret = prefault_places_enter(run->places, place);
+
+    trace_prefault_run_enter(place, ret);
+    if (ret) {
+        qatomic_set(&run->unplaced, -ret);
+    }
+}
 
 static int work_populate(void *opaque, const PrefaultChunk *chunk)
 {
@@ -56,6 +66,7 @@ static void work_done(void *opaque)
 }
 
 static const PrefaultEngineOps populate_and_map_ops = {
+    .enter = work_enter,
     .populate = work_populate,
     .map = work_map,
     .kick = work_kick,
@@ -63,6 +74,7 @@ static const PrefaultEngineOps populate_and_map_ops = {
 };
 
 static const PrefaultEngineOps populate_only_ops = {
+    .enter = work_enter,
     .populate = work_populate,
     .done = work_done,
 };
@@ -74,29 +86,70 @@ static unsigned run_thread_count(uint64_t bytes)
                       bytes / PREFAULT_BYTES_PER_THREAD));
 }
 
-void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
-                        bool map, QEMUBH *done_bh)
+/*
+ * To look at every page takes a while, so memory that did not change is not
+ * looked at again, unless a run failed meanwhile.
+ */
+static bool run_suffices(PrefaultRun *run)
 {
-    run->plan = prefault_map_plan(&run->regions);
-    run->backend = map ? backend : NULL;
+    if (run->sufficed != run->total &&
+        !prefault_map_suffices(run->plan, &run->error)) {
+        return false;
+    }
+    run->sufficed = run->total;
+    return true;
+}
+
+static void run_start_engine(PrefaultRun *run)
+{
+    if (run->backend) {
+        run->backend->begin();
+    }
+    run->engine = prefault_engine_start(run->plan,
+                                        run->backend ? &populate_and_map_ops
+                                                     : &populate_only_ops,
+                                        run, run->threads);
+}
+
+void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
+                        unsigned threads, QEMUBH *done_bh)
+{
+    run->plan = prefault_map_plan(&run->regions, &run->places);
+    run->backend = backend;
     run->done_bh = done_bh;
     run->total = prefault_plan_total(run->plan);
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
         run->skipped[i] = prefault_plan_skipped(run->plan, i);
     }
     run->progress = (PrefaultProgress) {};
-    run->threads = run_thread_count(run->total);
-    error_free(run->error);
-    run->error = NULL;
+    run->threads = threads ?: run_thread_count(run->total);
+    run->unplaced = 0;
+    run->stale = false;
+    run->begun_ns = get_clock();
+    run->elapsed_ns = run->begun_ns - run->started_ns;
+    g_clear_pointer(&run->error, error_free);
 
-    trace_prefault_run_begin(run->total, run->threads, map);
-    if (map) {
-        backend->begin();
+    trace_prefault_run_begin(run->total, run->threads, !!backend);
+    if (run_suffices(run)) {
+        run_start_engine(run);
+    } else {
+        qemu_bh_schedule(done_bh);
     }
-    run->engine = prefault_engine_start(run->plan,
-                                        map ? &populate_and_map_ops
-                                            : &populate_only_ops,
-                                        run, run->threads);
+}
+
+void prefault_run_cancel(PrefaultRun *run)
+{
+    if (run->engine) {
+        prefault_engine_cancel(run->engine);
+    }
+}
+
+void prefault_run_invalidate(PrefaultRun *run)
+{
+    run->stale = true;
+    if (run->engine) {
+        prefault_engine_invalidate(run->engine);
+    }
 }
 
 static void run_take_figures(PrefaultRun *run)
@@ -105,24 +158,57 @@ static void run_take_figures(PrefaultRun *run)
     run->elapsed_ns = get_clock() - run->started_ns;
 }
 
-PrefaultOutcome prefault_run_join(PrefaultRun *run)
+static PrefaultOutcome run_join_engine(PrefaultRun *run)
 {
     PrefaultOutcome outcome = prefault_engine_wait(run->engine);
 
-    qemu_bh_cancel(run->done_bh);
     run_take_figures(run);
+    if (outcome == PREFAULT_OUTCOME_COMPLETED && run->stale) {
+        /* The map changed between the last worker's end and now */
+        outcome = PREFAULT_OUTCOME_STALE;
+    }
     if (outcome == PREFAULT_OUTCOME_FAILED) {
         prefault_engine_failure(run->engine, &run->error);
+        run->sufficed = 0;
     }
-    trace_prefault_run_join(outcome, run->progress.populated,
-                            run->progress.mapped, run->elapsed_ns);
     g_clear_pointer(&run->engine, prefault_engine_free);
     if (run->backend) {
         run->backend->end();
     }
+    return outcome;
+}
+
+PrefaultOutcome prefault_run_join(PrefaultRun *run)
+{
+    PrefaultOutcome outcome = run->engine ? run_join_engine(run)
+                                          : PREFAULT_OUTCOME_FAILED;
+
+    qemu_bh_cancel(run->done_bh);
+    trace_prefault_run_join(outcome, run->progress.populated,
+                            run->progress.mapped, run->elapsed_ns);
     g_clear_pointer(&run->plan, prefault_plan_free);
     g_clear_pointer(&run->regions, g_ptr_array_unref);
+    g_clear_pointer(&run->places, prefault_places_free);
     return outcome;
+}
+
+/* The average since the plan was made; mapping comes last where there is any */
+static void run_describe_rate(const PrefaultRun *run, PrefaultInfo *info)
+{
+    const PrefaultProgress *p = &run->progress;
+    uint64_t done = (run->backend ? p->mapped : p->populated) + p->failed;
+    int64_t ns = run->elapsed_ns - (run->begun_ns - run->started_ns);
+
+    if (!done || ns <= 0) {
+        return;
+    }
+    info->has_rate = true;
+    info->rate = (double)done * NANOSECONDS_PER_SECOND / ns;
+    if (run->engine) {
+        info->has_remaining_ms = true;
+        info->remaining_ms = (double)(run->total - done) / done *
+                             (ns / SCALE_MS);
+    }
 }
 
 static PrefaultSkipList *run_describe_skips(PrefaultRun *run, uint64_t *sum)
@@ -162,5 +248,6 @@ void prefault_run_describe(PrefaultRun *run, PrefaultInfo *info)
     info->threads = run->threads;
     info->has_elapsed_ms = true;
     info->elapsed_ms = run->elapsed_ns / SCALE_MS;
+    run_describe_rate(run, info);
     info->error = run->error ? g_strdup(error_get_pretty(run->error)) : NULL;
 }

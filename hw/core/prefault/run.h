@@ -9,26 +9,34 @@
 
 #include "hw/core/prefault-engine.h"
 #include "hw/core/prefault.h"
+#include "memory-map.h"
 
 /**
  * PrefaultRun: the run under way, or the figures of the last one
  *
- * @engine, @plan and @regions are NULL unless the run is under way.  All are
- * protected by the BQL; workers read @backend and @done_bh, which do not change
- * while there are any.
+ * @engine, @plan, @regions and @places are NULL unless the run is under way; so
+ * is @engine of a run that failed before any work.  All are protected by the
+ * BQL; workers read @backend, @places and @done_bh, which do not change while
+ * there are any.
  */
 typedef struct PrefaultRun {
     PrefaultEngine *engine;
     PrefaultPlan *plan;
     GPtrArray *regions;             /* keeps the plan's memory */
+    PrefaultPlaces *places;         /* of the plan's chunks */
     const PrefaultBackend *backend; /* NULL: populate only */
     QEMUBH *done_bh;                /* of the last worker */
+
+    bool stale;                     /* was invalidated, perhaps too late */
 
     uint64_t total;
     uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
     PrefaultProgress progress;
+    uint64_t sufficed;              /* the host had enough for this total */
     unsigned threads;
+    int unplaced;                   /* errno of a worker; atomic */
     int64_t started_ns;
+    int64_t begun_ns;               /* with this plan */
     int64_t elapsed_ns;
     Error *error;                   /* why it did not complete, or NULL */
 } PrefaultRun;
@@ -36,9 +44,12 @@ typedef struct PrefaultRun {
 /**
  * prefault_run_begin: plan for the guest's memory as it is now, start workers
  * @run: no run under way
- * @backend: who maps; its @begin is called if @map
- * @map: false to populate only
+ * @backend: who maps; NULL to populate only
+ * @threads: number of workers; 0 to choose
  * @done_bh: scheduled when the workers have nothing left to do
+ *
+ * If the host has not enough memory the run has failed at once; @done_bh is
+ * scheduled then too.
  *
  * The clock of @run goes on from its @started_ns, so that a plan that has to
  * be made again counts as the same run.
@@ -46,7 +57,19 @@ typedef struct PrefaultRun {
  * Context: BQL.
  */
 void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
-                        bool map, QEMUBH *done_bh);
+                        unsigned threads, QEMUBH *done_bh);
+
+/**
+ * prefault_run_cancel: see prefault_engine_cancel()
+ * @run: under way
+ */
+void prefault_run_cancel(PrefaultRun *run);
+
+/**
+ * prefault_run_invalidate: see prefault_engine_invalidate()
+ * @run: under way
+ */
+void prefault_run_invalidate(PrefaultRun *run);
 
 /**
  * prefault_run_join: wait for the workers, take the figures, release the plan

@@ -1,9 +1,10 @@
 /*
  * Prefault engine: the threads that work through a plan
  *
- * One queue, some workers.  Each worker takes a chunk, populates the host
- * memory behind it and then maps it for the guest, until the plan is done or
- * somebody stops it.  What "populate" and "map" do is the caller's: the
+ * A queue for each place, some workers, spread over the places; one that finds
+ * its queue empty helps at the next.  Each worker takes a chunk, populates the
+ * host memory behind it and then maps it for the guest, until the plan is done
+ * or somebody stops it.  What "populate" and "map" do is the caller's: the
  * engine knows their error contract, not KVM.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -13,10 +14,13 @@
 #define HW_CORE_PREFAULT_ENGINE_H
 
 #include "hw/core/prefault-plan.h"
+#include "qemu/thread.h"
 
 /**
  * PrefaultEngineOps: what the workers do; called without any lock, nor the BQL
  *
+ * @enter: the calling worker goes on with chunks of @place: it may move itself
+ *         there.  NULL: places do not matter.
  * @populate: make @chunk's host memory present and writable.  Returns 0 or
  *            -errno: -EINTR and -EAGAIN are tried again, -EHWPOISON leads to
  *            smaller pieces until the poisoned page is found and left out,
@@ -33,6 +37,7 @@
  *        worker: it may schedule something, but not wait for the engine.
  */
 typedef struct PrefaultEngineOps {
+    void (*enter)(void *opaque, unsigned place);
     int (*populate)(void *opaque, const PrefaultChunk *chunk);
     int (*map)(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
                uint64_t *mapped);

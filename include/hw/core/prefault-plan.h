@@ -15,6 +15,9 @@
 #include "exec/hwaddr.h"
 #include "qapi/qapi-types-prefault.h"
 
+/* A guest's memory is in few places: host NUMA nodes, or sets of them */
+#define PREFAULT_PLACES_MAX 64
+
 /**
  * PrefaultSection: a piece of guest memory as the memory map has it
  * @gpa: guest physical address, bytes
@@ -25,6 +28,8 @@
  * @page_size: bytes of a host page behind it (hugetlb pages are larger)
  * @traits: bit N is set if reason N of PrefaultSkipReason applies; the lowest
  *          one counts
+ * @place: where it is best worked on: a number of the caller's, less than
+ *         PREFAULT_PLACES_MAX
  */
 typedef struct PrefaultSection {
     hwaddr gpa;
@@ -33,6 +38,7 @@ typedef struct PrefaultSection {
     uint64_t ram_addr;
     size_t page_size;
     uint32_t traits;
+    unsigned place;
 } PrefaultSection;
 
 /**
@@ -41,6 +47,7 @@ typedef struct PrefaultSection {
  * @host: host address of the same memory
  * @size: bytes, a multiple of the host's base page size, never 0
  * @page_size: bytes of a host page behind it
+ * @place: the place of its section
  * @alias: another chunk has the same memory at another guest address, and only
  *         that one counts
  */
@@ -49,16 +56,19 @@ typedef struct PrefaultChunk {
     uint8_t *host;
     uint64_t size;
     size_t page_size;
+    unsigned place;
     bool alias;
 } PrefaultChunk;
 
 /**
- * PrefaultCursor: a position in a plan; all zeros is the beginning
+ * PrefaultCursor: a position in one place of a plan
+ * @place: which place; the rest is zeros at the beginning
  *
  * Chunks are computed, not stored: a guest with terabytes of RAM costs no
  * more than one with megabytes.
  */
 typedef struct PrefaultCursor {
+    unsigned place;
     unsigned range;
     uint64_t offset;
 } PrefaultCursor;
@@ -119,7 +129,30 @@ uint64_t prefault_plan_skipped(const PrefaultPlan *plan,
                                PrefaultSkipReason reason);
 
 /**
- * prefault_plan_next: take the next chunk
+ * prefault_plan_places: how many places there are
+ * @plan: the plan
+ *
+ * Context: any thread.
+ *
+ * Returns: one more than the largest place of a chunk, 1 at least.
+ */
+unsigned prefault_plan_places(const PrefaultPlan *plan);
+
+/**
+ * prefault_plan_range: look at what is prefaulted, in pieces as large as can be
+ * @plan: the plan
+ * @index: which one, 0 is the first
+ * @range: filled in
+ *
+ * Context: any thread.
+ *
+ * Returns: false if there are not so many; @range is not touched then.
+ */
+bool prefault_plan_range(const PrefaultPlan *plan, unsigned index,
+                         PrefaultChunk *range);
+
+/**
+ * prefault_plan_next: take the next chunk of a place
  * @plan: the plan
  * @cursor: where to go on; advanced past the chunk
  * @chunk: filled in
@@ -129,7 +162,7 @@ uint64_t prefault_plan_skipped(const PrefaultPlan *plan,
  *
  * Context: any thread; the caller keeps @cursor to itself.
  *
- * Returns: false at the end of the plan; @chunk is not touched then.
+ * Returns: false at the end of the place; @chunk is not touched then.
  */
 bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
                         PrefaultChunk *chunk);

@@ -40,26 +40,40 @@ typedef struct PrefaultBackend {
 } PrefaultBackend;
 
 /**
- * prefault_configure: take the user's choice
- * @mode: off, on or auto; the last call counts
- * @backend: how to map; static storage
+ * prefault_accel_class_init: give an accelerator its prefault properties
+ * @oc: class of the accelerator
+ * @backend: how it maps; static storage
+ *
+ * Context: class initialisation.
+ */
+void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend);
+
+/**
+ * prefault_machine_class_init: give machines their prefault property
+ * @oc: class of all machines
+ *
+ * Context: class initialisation.
+ */
+void prefault_machine_class_init(ObjectClass *oc);
+
+/**
+ * prefault_set_backend: there is an accelerator that can map guest memory
+ * @backend: how; static storage.  Whether it is in use is asked later
+ *
+ * Context: class initialisation.
+ */
+void prefault_set_backend(const PrefaultBackend *backend);
+
+/**
+ * prefault_enable: a mode was chosen
  *
  * What the mode needs is checked when the machine is complete: with mode on,
- * QEMU exits with a message if another accelerator is in use or this one cannot
- * map memory.
+ * QEMU exits with a message if another accelerator is in use, if this one
+ * cannot map memory, or if the host has not enough memory.
  *
  * Context: BQL, while options are parsed.
  */
-void prefault_configure(OnOffAuto mode, const PrefaultBackend *backend);
-
-/**
- * prefault_get_mode: the user's choice
- *
- * Context: BQL.
- *
- * Returns: the mode; off unless prefault_configure() was called.
- */
-OnOffAuto prefault_get_mode(void);
+void prefault_enable(void);
 
 /**
  * prefault_hold_start: does the start of the guest have to wait?
@@ -77,21 +91,45 @@ OnOffAuto prefault_get_mode(void);
 bool prefault_hold_start(bool step_pending);
 
 /**
- * prefault_cancel_start: forget a start that waits, end the run it waits for
+ * prefault_hold_resume: do the vCPUs of a running guest have to wait?
+ *
+ * Called where the vCPUs of a guest that is in run state running are about to
+ * be let go, as after a reset.  If memory has to be looked at again, this
+ * starts the workers and stops the guest's clock; both go on from the main loop
+ * when the workers are done.
+ *
+ * Context: BQL.
+ *
+ * Returns: true if the caller must not let the vCPUs go now.
+ */
+bool prefault_hold_resume(void);
+
+/**
+ * prefault_cancel_start: forget who waits, end the run
  *
  * Called where the guest is stopped, also when QEMU quits or saves a snapshot.
- * Waits until the workers are gone.  Does nothing if no start waits.
+ * Waits until the workers are gone.  Does nothing if there is no run.
  *
  * Context: BQL.
  */
 void prefault_cancel_start(void);
 
 /**
+ * prefault_start: begin a run without a start that waits for it
+ * @errp: set if that cannot be done now
+ *
+ * Context: BQL, main thread.
+ *
+ * Returns: false if that cannot be done now.
+ */
+bool prefault_start(Error **errp);
+
+/**
  * prefault_cancel: end a run, as its user asked for
  * @errp: set if nothing runs
  *
- * Waits until the workers are gone.  With mode auto the guest is started if
- * its start waited; with mode on it stays stopped.
+ * Waits until the workers are gone.  With mode auto a guest that waited goes
+ * on; with mode on it stays stopped, or is stopped if it was being reset.
  *
  * Context: BQL, main thread.
  *
