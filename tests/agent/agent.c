@@ -44,6 +44,7 @@
 #include "agent-proto.h"
 
 enum { MAX_PROCS = 16, CONNECT_POLL_MS = 2, MAX_FILE = 4 << 20 };
+enum { MAX_READ = 64 << 10 };   /* /proc/sys has no memory for much more */
 enum { OUT, ERR, QMP, STREAMS };
 
 static const char *const stream_names[STREAMS] = { "out", "err", "recv" };
@@ -132,10 +133,16 @@ static void try_connect(struct proc *p)
 static void do_send(struct proc *p, const char *text)
 {
     long long sent = now_ns();
+    char *line;
+    int size = asprintf(&line, "%s\n", text), failed;
 
-    if (p->streams[QMP].fd <= 0 ||
-        write_all(p->streams[QMP].fd, text, strlen(text)) ||
-        write_all(p->streams[QMP].fd, "\n", 1)) {
+    /* In one piece: after a complete quit, QEMU may close before the newline */
+    failed = size < 0 || p->streams[QMP].fd <= 0 ||
+             write_all(p->streams[QMP].fd, line, size);
+    if (size >= 0) {
+        free(line);
+    }
+    if (failed) {
         report("error %s QMP is not connected", p->id);
         return;
     }
@@ -149,8 +156,8 @@ static void do_cat(const char *tag, const char *path)
     ssize_t size = 0, n = fd < 0 ? -1 : 1;
     int error = 0;
 
-    while (n > 0 && size < MAX_FILE) {
-        n = read(fd, data + size, MAX_FILE - size);
+    while (n > 0 && size <= MAX_FILE - MAX_READ) {
+        n = read(fd, data + size, MAX_READ);
         size += n > 0 ? n : 0;
     }
     if (n < 0) {

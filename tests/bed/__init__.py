@@ -10,9 +10,10 @@
         print(result.median, qemu.vcpu_stats()['pf_fixed'])
 
 A *machine* is where QEMU under test runs: BedMachine boots a stock Debian
-kernel with kvm-amd and nested paging under emulation; HostMachine is this
-host's own KVM.  Both offer the same methods (machine.Machine), and all times
-come from the machine's own CLOCK_MONOTONIC, taken by tests/agent beside QEMU.
+kernel with kvm-amd and nested paging under emulation, with two NUMA nodes if
+asked (nodes=2); HostMachine is this host's own KVM.  Both offer the same
+methods (machine.Machine), and all times come from the machine's own
+CLOCK_MONOTONIC, taken by tests/agent beside QEMU.
 What cannot be had is a unittest.SkipTest that names it.  Nothing started here
 outlives the Python process: the agent kills its children when its channel
 closes, and L1 then switches itself off.

@@ -4,11 +4,13 @@
 programs()   our own test programs, compiled with the host's gcc
 kernel()     L1's Linux image and the modules kvm-amd needs, from a Debian
              package
-initramfs()  busybox, the programs, QEMU with its libraries, firmware
+initramfs()  busybox, the programs, QEMU with its libraries, firmware, tools
 
 All of it lies below build/bed; a stamp holds the hash of every input.  What
 cannot be had raises unittest.SkipTest with its name and the way to get it.
 """
+import contextlib
+import fcntl
 import gzip
 import hashlib
 import lzma
@@ -27,11 +29,17 @@ from prefaultlib import debs, err, paths  # noqa: E402
 
 KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
 KERNEL_SUITES = ('bookworm-backports', 'trixie')
-MODULES = ('kvm-amd',)
+MODULES = ('kvm-amd',)          # loaded at boot
+MODULES_EXTRA = ('loop',)       # for BedMachine.load()
+TOOLS = ('mke2fs', 'setpriv')   # those that the host has; see Machine.tool()
 FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
 FIRMWARE = ('bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin',
             'linuxboot_dma.bin', 'linuxboot.bin', 'pvh.bin')
 GCC = ['gcc', '-O2', '-Wall', '-Wextra']
+
+USERS = '''root:x:0:0:root:/:/bin/sh
+tester:x:1000:1000:tester:/tmp:/bin/sh
+'''
 
 # Built programs: name, command, inputs below tests/.
 PROGRAMS = {
@@ -52,8 +60,11 @@ mkdir -p /tmp /dev/shm
 mount -t tmpfs -o size=90% tmp /tmp
 mount -t tmpfs -o size=90% shm /dev/shm
 mount -t debugfs debugfs /sys/kernel/debug
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+echo +memory +hugetlb > /sys/fs/cgroup/cgroup.subtree_control
 echo always > /sys/kernel/mm/transparent_hugepage/enabled
 for module in /modules/*.ko; do insmod $module || echo "no $module"; done
+chmod 666 /dev/kvm
 for port in /sys/class/virtio-ports/*; do
     if [ "$(cat $port/name)" = prefault.agent ]; then
         cd /tmp
@@ -103,7 +114,7 @@ def programs():
 
 
 def kernel():
-    """Unpack L1's kernel once; returns (vmlinuz, [module in load order])."""
+    """Unpack L1's kernel once; returns (vmlinuz, its folder of modules)."""
     try:
         deb = debs.fetch(KERNEL_PACKAGE, KERNEL_SUITES)
     except err.Fail as fail:
@@ -117,11 +128,11 @@ def kernel():
     images = list(tree.glob('boot/vmlinuz-*'))
     if not images:
         skip(f'{deb.name} holds no kernel', f'remove {tree} and {deb}')
-    return images[0], module_order(tree)
+    return images[0], tree
 
 
-def module_order(tree):
-    """MODULES and all they depend on, dependencies first."""
+def module_order(tree, names):
+    """The modules of the names and all they depend on, dependencies first."""
     files = {re.sub(r'\.ko(\.xz|\.gz)?$', '', path.name).replace('-', '_'):
              path for path in tree.glob('lib/modules/*/kernel/**/*.ko*')}
     order = []
@@ -135,7 +146,7 @@ def module_order(tree):
             visit(need)
         order.append(path)
 
-    for name in MODULES:
+    for name in names:
         visit(name)
     return order
 
@@ -149,28 +160,65 @@ def module_data(path):
 
 
 def initramfs():
-    """Make L1's root; returns the path of the (uncompressed) archive."""
-    files = {f'/prefault/{name}': path for name, path in programs().items()}
+    """Make L1's root; returns the path of the (uncompressed) archive.
+
+    One archive for each QEMU: tests of several may run at the same time.
+    """
     binary = qemu()
-    files.update(libraries(binary))
+    name = hashlib.sha256(str(binary.resolve()).encode()).hexdigest()[:8]
+    archive = paths.BED / f'initramfs-{name}.cpio'
+    with locked(paths.BED / 'lock'):
+        files, modules = root_files(binary), root_modules()
+        key = digest([binary, *files.values(), *modules.values()],
+                     [INIT, USERS, *files, *modules])
+        if changed(archive, key):
+            stripped = paths.BED / 'qemu-stripped'
+            run(['strip', '-o', stripped, binary])
+            files['/prefault/qemu-system-x86_64'] = stripped
+            content = {name: path.read_bytes() for name, path in files.items()}
+            content.update((name, module_data(path))
+                           for name, path in modules.items())
+            content |= {'/init': INIT.encode(), '/etc/passwd': USERS.encode(),
+                        '/etc/group': b'root:x:0:\ntester:x:1000:\n'}
+            fresh = archive.with_suffix('.new')
+            fresh.write_bytes(cpio(content))
+            fresh.replace(archive)      # a bed that boots keeps the old one
+            stamp(archive, key)
+    return archive
+
+
+def root_files(binary):
+    """{path in L1: file} of all but QEMU itself and modules."""
+    files = {f'/prefault/{name}': path for name, path in programs().items()}
+    files |= libraries(binary)
     for name in FIRMWARE:
         files[f'/prefault/fw/{name}'] = firmware(name)
     files['/bin/busybox'] = busybox()
-    modules = kernel()[1]
-    archive = paths.BED / 'initramfs.cpio'
-    key = digest([binary, *files.values(), *modules], [INIT, *files])
-    if changed(archive, key):
-        stripped = paths.BED / 'qemu-stripped'
-        run(['strip', '-o', stripped, binary])
-        files['/prefault/qemu-system-x86_64'] = stripped
-        content = {name: path.read_bytes() for name, path in files.items()}
-        content['/init'] = INIT.encode()
-        for i, module in enumerate(modules):
-            name = module.name.split('.')[0]
-            content[f'/modules/{i:02d}-{name}.ko'] = module_data(module)
-        archive.write_bytes(cpio(content))
-        stamp(archive, key)
-    return archive
+    for name in TOOLS:
+        path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        if path:
+            files |= {f'/prefault/tools/{name}': Path(path)} | libraries(path)
+    return files
+
+
+def root_modules():
+    """{path in L1: file}; those at the top are loaded at boot, in order."""
+    tree = kernel()[1]
+    modules = {}
+    for folder, names in (('', MODULES), ('extra/', MODULES_EXTRA)):
+        for i, path in enumerate(module_order(tree, names)):
+            name = path.name.split('.')[0]
+            modules[f'/modules/{folder}{i:02d}-{name}.ko'] = path
+    return modules
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Only one process at a time makes what lies beside path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w', encoding='ascii') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def libraries(binary):

@@ -53,12 +53,13 @@ class Machine:
         raise NotImplementedError
 
     def qemu(self, *argv, env=None, inject=None, binary=None, connect=True,
-             timeout=30):
+             prefix=(), timeout=30):
         """Start QEMU with the arguments as they are, plus a QMP socket.
 
         env:     more environment variables
         inject:  rules for tests/inject
         binary:  path in the machine, default the QEMU under test
+        prefix:  a command that runs QEMU: its words, QEMU's are appended
         connect: wait for QMP (BedError if QEMU ends before); False for a
                  QEMU that is meant to refuse: use wait_exit() and stderr
         """
@@ -68,7 +69,7 @@ class Machine:
         if inject:
             env.update(LD_PRELOAD=self.path('inject.so'),
                        PREFAULT_INJECT=inject)
-        words = [binary or self.path('qemu-system-x86_64'),
+        words = [*prefix, binary or self.path('qemu-system-x86_64'),
                  *self.firmware(), *argv,
                  '-qmp', f'unix:{qmp_path},server=on,wait=off']
         qemu = Qemu(self, words, env, qmp_path if connect else None)
@@ -90,7 +91,7 @@ class Machine:
         bios:    'guest.bin', a path, or None for the machine's own firmware
         wait:    the guest says READY and halts; each Qemu.sweep() is one sweep
         paused:  -S
-        how:     env, inject, binary, connect, timeout of qemu()
+        how:     env, inject, binary, connect, prefix, timeout of qemu()
         """
         if machine.split(',')[0] == 'microvm':
             machine = machine.replace(
@@ -162,19 +163,21 @@ class BedMachine(Machine):
     """L1: a Debian kernel with kvm-amd and nested paging, emulated by TCG.
 
     smp, mem: L1's CPUs and memory
+    nodes:    2: NUMA nodes 0 and 1, each with half of the CPUs and the memory
     icount:   a deterministic clock: one CPU, one thread, time is the count of
               emulated instructions (1 ns each)
     """
 
     kind = 'bed'
 
-    def __init__(self, smp=2, mem='4096M', icount=False):
-        image, _ = artifacts.kernel()
+    def __init__(self, smp=2, mem='4096M', icount=False, nodes=1):
         root = artifacts.initramfs()
+        image, _ = artifacts.kernel()
         self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
         self._console = Path(self._dir.name) / 'console'
         theirs = self._open(self._tail)
         argv = self._argv(smp, mem, icount, image, root, theirs.fileno())
+        argv += numa(nodes, smp, mem)
         with open(Path(self._dir.name) / 'l0', 'wb') as log:
             self._l0 = subprocess.Popen(
                 [str(word) for word in argv], stdin=subprocess.DEVNULL,
@@ -232,6 +235,22 @@ class BedMachine(Machine):
     def scratch(self, name):
         return f'/tmp/{name}'
 
+    def tool(self, name):
+        """The path of one of artifacts.TOOLS; SkipTest if it is not there."""
+        path = f'/prefault/tools/{name}'
+        if self.run('/bin/test', '-x', path)[0]:
+            artifacts.skip(f'no {name}',
+                           'install the packages e2fsprogs and util-linux')
+        return path
+
+    def load(self, module):
+        """Load a module of artifacts.MODULES_EXTRA, and what it needs."""
+        code, _, said = self.run('/bin/sh', '-c', 'for m in /modules/extra/*; '
+                                 'do insmod $m 2>/dev/null; done; '
+                                 f'test -d /sys/module/{module}')
+        if code:
+            raise BedError(f'no module {module}: {said}')
+
     def close(self):
         atexit.unregister(self.close)
         self.link.close()
@@ -239,6 +258,18 @@ class BedMachine(Machine):
             self._l0.kill()
         self._l0.wait()
         self._dir.cleanup()
+
+
+def numa(nodes, smp, mem):
+    """L0's arguments for NUMA nodes of the same size."""
+    if nodes == 1:
+        return []
+    size, cpus, words = int(mem.rstrip('M')) // nodes, smp // nodes, []
+    for node in range(nodes):
+        words += ['-object', f'memory-backend-ram,id=n{node},size={size}M',
+                  '-numa', f'node,nodeid={node},memdev=n{node},'
+                  f'cpus={node * cpus}-{node * cpus + cpus - 1}']
+    return words
 
 
 class HostMachine(Machine):

@@ -184,6 +184,9 @@ class Qemu:
         """QMP quit; returns (exit code, ns from quit to exit)."""
         number = self.qmp_send('quit')
         self.wait_exit(timeout)
+        if len(self.process.sent) <= number:
+            raise BedError(f'QEMU had ended with {self.process.code} before '
+                           f'it could quit; it said:\n{self.process.tail()}')
         return (self.process.code,
                 self.process.ended_ns - self.process.sent[number])
 

@@ -64,6 +64,16 @@ class TestBed(unittest.TestCase):
         self.assertNotEqual(qemu.wait_exit(), 0)
         self.assertEqual(qemu.injected()[rule], (1, 1))
 
+    def test_prefix_runs_qemu(self):
+        with self.machine.guest(prefix=['/bin/taskset', '2']) as qemu:
+            status = self.machine.read(f'/proc/{qemu.process.pid}/status')
+            self.assertIn('Cpus_allowed_list:\t1\n', status)
+
+    def test_modules_on_demand(self):
+        self.machine.load('loop')
+        with self.assertRaisesRegex(bed.BedError, 'no module nothing'):
+            self.machine.load('nothing')
+
     def test_bad_rule_is_refused(self):
         qemu = self.machine.guest(inject='ioctl:KVM_RUN:erno=1',
                                   connect=False)
@@ -85,6 +95,19 @@ class TestBed(unittest.TestCase):
             code, elapsed_ns = qemu.quit()
             self.assertEqual(code, 0)
             self.assertLess(elapsed_ns, 5_000_000_000)
+
+
+class TestNodes(unittest.TestCase):
+    """Two NUMA nodes, with a CPU and half of the memory each."""
+
+    def test_two_nodes(self):
+        machine = bed.shared(nodes=2)
+        for node in 0, 1:
+            folder = f'/sys/devices/system/node/node{node}'
+            self.assertEqual(machine.read(f'{folder}/cpulist'), f'{node}\n')
+            text = machine.read(f'{folder}/meminfo')
+            total = int(text.split('MemTotal:')[1].split()[0])
+            self.assertAlmostEqual(total / (2 << 20), 1, delta=0.1)
 
 
 if __name__ == '__main__':
