@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""docs/qmp.md says what QEMU does: its commands, run in order."""
+import json
+import re
+import unittest
+from pathlib import Path
+
+from common import BedTest, RUN_SECONDS
+import bed
+
+PAGE = Path(__file__).resolve().parents[2] / 'docs/qmp.md'
+
+# Samples: compared by type only.
+VARYING = {'elapsed-ms', 'rate', 'remaining-ms', 'mapped-now'}
+# So are these, unless all is done.
+PROGRESS = {'populated', 'mapped'}
+
+
+def messages():
+    """The page's messages: ('->' or '<-', object), in order."""
+    blocks = re.findall(r'^```\n(.*?)^```', PAGE.read_text(),
+                        re.MULTILINE | re.DOTALL)
+    parts = re.split(r'^(->|<-) ', ''.join(blocks), flags=re.MULTILINE)[1:]
+    return [(way, json.loads(text))
+            for way, text in zip(parts[::2], parts[1::2])]
+
+
+def fixed(data):
+    """What of a message has to be equal; of the rest, the type."""
+    done = data.get('status') == 'completed'
+    return {name: type(value).__name__
+            if name in VARYING or name in PROGRESS and not done else value
+            for name, value in data.items()}
+
+
+class QmpPage(BedTest):
+
+    def test_examples(self):
+        self.qemu = self.guest(mem='2G', wait=True)
+        said = messages()
+        self.assertGreater(len(said), 30)
+        last_ns = 0
+        while said:
+            way, message = said.pop(0)
+            with self.subTest(message=message):
+                if way == '->':
+                    last_ns = self.command(message, said.pop(0)[1])
+                else:
+                    self.event(message, last_ns)
+
+    def command(self, message, expected):
+        """Send a command, compare the answer; returns when it was sent."""
+        try:
+            answer = self.qemu.qmp(message['execute'])
+        except bed.QmpError as error:
+            self.assertEqual({'error': {'class': error.qmp_class,
+                                        'desc': str(error)}}, expected)
+            return self.machine.now_ns()
+        self.assertEqual(fixed(answer.value), fixed(expected['return']))
+        return answer.sent_ns
+
+    def event(self, message, since_ns):
+        """Wait for an event, compare its data."""
+        event = self.qemu.wait_event(message['event'], RUN_SECONDS, since_ns)
+        self.assertEqual(fixed(event.data or {}),
+                         fixed(message.get('data', {})))
+
+
+if __name__ == '__main__':
+    unittest.main()
