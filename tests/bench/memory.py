@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kinds of memory that a guest is measured with.
+
+A kind is a memory backend of QEMU and the state of two knobs of the kernel.
+The machine must be the benchmark's own: the knobs are put back after use, but
+nobody else may run there meanwhile.
+"""
+import collections
+import contextlib
+
+from prefaultlib.err import Fail
+
+THP = '/sys/kernel/mm/transparent_hugepage/enabled'
+HUGE_PAGES = '/proc/sys/vm/nr_hugepages'
+HUGE_MIB = 2
+
+Kind = collections.namedtuple('Kind', 'name backend thp hugetlb text')
+
+FOUR_KIB = Kind('4 KiB', 'memory-backend-ram', 'never', False,
+                'anonymous memory, transparent huge pages off')
+HUGE = Kind('THP', 'memory-backend-ram', 'always', False,
+            'anonymous memory in transparent huge pages')
+HUGETLB = Kind('hugetlb', 'memory-backend-memfd,hugetlb=on,hugetlbsize=2M',
+               'always', True, 'a memfd of 2 MiB hugetlb pages')
+# A folder: the file is made for each run, and gone after it
+FILE = Kind('file', 'memory-backend-file,mem-path=/dev/shm,share=on',
+            'always', False, 'a shared file on tmpfs')
+MEMFD = Kind('memfd', 'memory-backend-memfd', 'always', False,
+             'a memfd of ordinary pages')
+KINDS = (FOUR_KIB, HUGE, HUGETLB, FILE, MEMFD)
+
+
+@contextlib.contextmanager
+def ready(machine, kind, mib):
+    """Set the machine up for a guest of mib MiB of the kind."""
+    thp = machine.read(THP).partition('[')[2].partition(']')[0]
+    pool = machine.read(HUGE_PAGES).strip()
+    try:
+        machine.write(THP, kind.thp)
+        if kind.hugetlb:
+            fill_pool(machine, mib // HUGE_MIB)
+        yield
+    finally:
+        machine.write(THP, thp)
+        machine.write(HUGE_PAGES, pool)
+
+
+def fill_pool(machine, pages):
+    """Have at least so many pages in the hugetlb pool."""
+    machine.write(HUGE_PAGES, str(pages))
+    got = int(machine.read(HUGE_PAGES))
+    if got < pages:
+        raise Fail(f'the machine gave {got} of {pages} huge pages: '
+                   'start again, with less --mem')

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Samples that other work on this host disturbed little.
+
+Others may compute on the host while a time is taken.  Watch tells how much of
+the host's CPU time they had.  calm() waits for calm moments, takes samples
+until enough of them were little disturbed, but not for ever, and returns the
+least disturbed ones.  The report says how much others had at most, so a figure
+cannot hide it.
+"""
+import collections
+import os
+import time
+
+from prefaultlib import say
+
+import bed
+
+CALM_SHARE = 0.10               # others' part of the host's CPU time
+TRIES = 3                       # samples taken for each one that is wanted
+LOOK_SECONDS = 1
+TICKS_OF_STAT = 8               # user .. steal: guest times are in user again
+IDLE = slice(3, 5)              # idle and iowait
+SECOND = os.sysconf('SC_CLK_TCK')
+
+# results: the least disturbed samples; others: the largest share there was
+# while one of them was taken, None if it does not matter; tries: how many
+# were taken
+Calm = collections.namedtuple('Calm', 'results others tries')
+
+
+class Machine(bed.BedMachine):
+    """The test bed, and what CPU time its emulation has had.
+
+    counts: its clock counts instructions, nobody can disturb it
+    """
+
+    def __init__(self, **options):
+        self.counts = options.get('icount', False)
+        super().__init__(**options)
+
+    def cpu_ticks(self):
+        """CPU time of the emulator, in ticks."""
+        with open(f'/proc/{self._l0.pid}/stat', encoding='ascii') as stat:
+            words = stat.read().rpartition(')')[2].split()
+        return int(words[11]) + int(words[12])
+
+
+class Watch:
+    """How busy others are from now on."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.before = self._now()
+
+    def _now(self):
+        """(all, idle, our) CPU time so far, in ticks."""
+        with open('/proc/stat', encoding='ascii') as lines:
+            words = lines.readline().split()[1:TICKS_OF_STAT + 1]
+        ticks, own = [int(word) for word in words], os.times()
+        return (sum(ticks), sum(ticks[IDLE]), self.machine.cpu_ticks()
+                + (own.user + own.system) * SECOND)
+
+    def others(self):
+        """The part of the host's CPU time that others had, from 0 to 1."""
+        total, idle, ours = (now - then for now, then
+                             in zip(self._now(), self.before))
+        return max(0.0, (total - idle - ours) / max(1, total))
+
+
+def wait(machine, end):
+    """Return when others leave the host alone, or at the end."""
+    while time.monotonic() < end:
+        watch = Watch(machine)
+        time.sleep(LOOK_SECONDS)
+        if watch.others() < CALM_SHARE:
+            return
+
+
+def calm(machine, patience, wanted, once):
+    """Call once() until wanted samples are calm; returns Calm.
+
+    For patience seconds it waits for calm moments and takes samples again.
+    """
+    if machine.counts:
+        return Calm([once() for _ in range(wanted)], None, wanted)
+    found, end = [], time.monotonic() + patience
+    while len(found) < wanted or (
+            time.monotonic() < end and len(found) < TRIES * wanted
+            and sum(share < CALM_SHARE for share, _ in found) < wanted):
+        wait(machine, end)
+        watch = Watch(machine)
+        result = once()
+        found.append((watch.others(), result))
+        say.info(f'{len(found)} taken; others had {found[-1][0]:.0%} of the '
+                 "host's CPUs meanwhile")
+    best = sorted(found, key=lambda sample: sample[0])[:wanted]
+    return Calm([result for _, result in best], best[-1][0], len(found))
+
+
+def disturbed(sample):
+    """Tell whether others were in the way of what was taken."""
+    return sample.others is not None and sample.others >= CALM_SHARE
+
+
+def text(sample):
+    """What the report says of a sample's calm."""
+    if sample.others is None:
+        return 'emulated instructions'
+    if not disturbed(sample):
+        return 'host calm'
+    return (f'the least disturbed of {sample.tries} tries: others had up to '
+            f'{sample.others:.0%} of the host\'s CPU time')

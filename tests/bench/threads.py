@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bars on how fast memory gets ready: bare C, two workers, prealloc=on.
+
+Ratios are of paired runs: both of a pair run one after the other, and the
+median of the pairs' ratios counts.  On the deterministic machine (one CPU,
+time is the number of emulated instructions) one pair is enough.
+"""
+import figures
+import memory
+import quiet
+import start
+from prefaultlib import say
+
+BARE_RATIO = 1.05
+SPEEDUP = 1.6
+PREALLOC_RATIO = 1.05
+
+
+def against_bare(machine, options):
+    """One worker against a C program that does the same work without QEMU."""
+    bars = []
+    for kind in (memory.HUGE, memory.FOUR_KIB):
+        say.step(f'against the bare C program: {kind.name}')
+        with memory.ready(machine, kind, options.pair_mem):
+            bare = machine.barefault(options.pair_mem, start.LONG)['total_ns']
+            ours = start.timed(machine, kind, options.pair_mem, start.OURS,
+                               1).cont_ns
+        bars.append(figures.at_most(
+            f'cont to RESUME against the bare C program, {kind.name}',
+            BARE_RATIO, [ours / bare],
+            f'one worker, {options.pair_mem} MiB, emulated instructions: '
+            f'{figures.ms(ours)} ms against {figures.ms(bare)} ms'))
+    return bars
+
+
+def ms_of(pairs, which):
+    """Text: the times of the pairs' first (0) or second (1) run."""
+    return figures.spread([pair[which] / 1e6 for pair in pairs], 0) + ' ms'
+
+
+def two_workers(machine, options):
+    """Two workers against one, on two CPUs, with 4 KiB pages."""
+    kind, mib = memory.FOUR_KIB, options.pair_mem
+
+    def pair():
+        return [start.timed(machine, kind, mib, start.OURS, workers).cont_ns
+                for workers in (1, 2)]
+
+    say.step(f'two workers against one: {options.pairs} pairs')
+    with memory.ready(machine, kind, mib):
+        sample = quiet.calm(machine, options.patience, options.pairs, pair)
+    return [figures.at_least(
+        'two workers against one, 4 KiB pages, times as fast', SPEEDUP,
+        [one / two for one, two in sample.results],
+        f'{mib} MiB on two CPUs, cont to RESUME: one '
+        f'{ms_of(sample.results, 0)}, two {ms_of(sample.results, 1)}; '
+        f'{quiet.text(sample)}', quiet.disturbed(sample))]
+
+
+def populate_times(machine, kind, mib, workers):
+    """One pair: the ns that prealloc took, and those of our populate part.
+
+    prealloc works before QMP answers: what its launch takes longer than one
+    without it.  Ours works between cont and RESUME: what that takes longer
+    than without prefault.  prealloc does not map, so ours runs where it
+    cannot map either.
+    """
+    off = start.timed(machine, kind, mib, start.OFF, workers)
+    theirs = start.timed(machine, kind, mib, start.PREALLOC, workers)
+    ours = start.timed(machine, kind, mib, start.POPULATE, workers)
+    return theirs.launch_ns - off.launch_ns, ours.cont_ns - off.cont_ns
+
+
+def against_prealloc(machine, options, workers, pairs):
+    """The populate part against prealloc=on, on two kinds of memory."""
+    return [prealloc_bar(machine, options, kind, workers, pairs)
+            for kind in (memory.HUGE, memory.FOUR_KIB)]
+
+
+def prealloc_bar(machine, options, kind, workers, pairs):
+    """One kind: pairs of prealloc=on and our populate part."""
+    mib = options.pair_mem
+    say.step(f'against prealloc=on: {kind.name}, workers: {workers}, '
+             f'{pairs} pair{"s" * (pairs > 1)}')
+    with memory.ready(machine, kind, mib):
+        sample = quiet.calm(
+            machine, options.patience, pairs,
+            lambda: populate_times(machine, kind, mib, workers))
+    return figures.at_most(
+        f'populate part against prealloc=on, {kind.name}, '
+        f'{workers} thread{"s" * (workers > 1)} each', PREALLOC_RATIO,
+        [ours / theirs for theirs, ours in sample.results],
+        f'{mib} MiB: {ms_of(sample.results, 1)} against '
+        f'{ms_of(sample.results, 0)}; {quiet.text(sample)}',
+        quiet.disturbed(sample))
