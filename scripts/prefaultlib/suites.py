@@ -37,10 +37,8 @@ def configured(variant):
     return made
 
 
-# Of the functional tests: they bound no short time.
-SIDE_BY_SIDE = ('test_backends', 'test_failures', 'test_limits', 'test_numa',
-                'test_qmp_page', 'test_request', 'test_reset', 'test_sandbox',
-                'test_skip', 'test_start')
+# Of the functional tests: they bound a time, and so need the machine alone.
+ALONE = ('test_hold', 'test_moments')
 
 
 def build(variant, targets=()):
@@ -50,10 +48,11 @@ def build(variant, targets=()):
     return made.folder
 
 
-def python_files(results, folder, timeout, skip_fails, side_by_side=()):
+def python_files(results, folder, timeout, skip_fails, alone=None):
     """Run each test_*.py of a folder below tests/.
 
-    @side_by_side: files whose tests do not mind a busy machine: two at a time
+    @alone: files whose tests mind a busy machine; the others run two at a time.
+            None: one after the other
     """
     found = sorted((paths.ROOT / 'tests' / folder).glob('test_*.py'))
     if not found:
@@ -66,13 +65,12 @@ def python_files(results, folder, timeout, skip_fails, side_by_side=()):
             [sys.executable, '-m', 'prefaultlib.tapunit', str(path)],
             timeout, env)
 
+    quiet = [path for path in found if alone is None or path.stem in alone]
     with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(one, [path for path in found
-                                if path.stem in side_by_side]):
+        for _ in pool.map(one, [path for path in found if path not in quiet]):
             pass
-    for path in found:
-        if path.stem not in side_by_side:
-            one(path)
+    for path in quiet:
+        one(path)
 
 
 def assembly(results, _options):
@@ -145,7 +143,7 @@ def functional(results, options):
     """our QEMU in the test bed"""
     build('default')
     python_files(results, 'functional', FUNCTIONAL_TIMEOUT,
-                 options.require_bed, SIDE_BY_SIDE)
+                 options.require_bed, ALONE)
 
 
 SUITES = {suite.__name__: suite for suite in
