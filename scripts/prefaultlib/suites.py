@@ -37,8 +37,10 @@ def configured(variant):
     return made
 
 
-# Of the functional tests: they bound a time, and so need the machine alone.
-ALONE = ('test_hold', 'test_moments')
+# Of the functional tests: it bounds times, and so needs the machine alone.
+ALONE = ('test_hold',)
+# A bed keeps its CPUs busy for half of the time or so.
+SIDE_BY_SIDE = 3
 
 
 def build(variant, targets=()):
@@ -51,7 +53,7 @@ def build(variant, targets=()):
 def python_files(results, folder, timeout, skip_fails, alone=None):
     """Run each test_*.py of a folder below tests/.
 
-    @alone: files whose tests mind a busy machine; the others run two at a time.
+    @alone: files whose tests mind a busy machine; the others run side by side.
             None: one after the other
     """
     found = sorted((paths.ROOT / 'tests' / folder).glob('test_*.py'))
@@ -66,7 +68,7 @@ def python_files(results, folder, timeout, skip_fails, alone=None):
             timeout, env)
 
     quiet = [path for path in found if alone is None or path.stem in alone]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         for _ in pool.map(one, [path for path in found if path not in quiet]):
             pass
     for path in quiet:

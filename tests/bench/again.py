@@ -36,15 +36,15 @@ def second_pass(machine, options):
     bars = []
     for kind in (memory.HUGE, memory.FOUR_KIB):
         say.step(f'a second pass: {kind.name}')
-        with memory.ready(machine, kind, options.pair_mem), start.paused(
-                machine, kind, options.pair_mem, start.OURS, 1) as qemu:
+        with memory.ready(machine, kind, options.long_mem), start.paused(
+                machine, kind, options.long_mem, start.OURS, 1) as qemu:
             first, second = pass_ns(qemu), pass_ns(qemu)
         share = second / first
         bars.append(figures.Bar(
             f'a second pass when nothing was dropped, {kind.name}',
             f'under {SECOND_PASS:.0%} of the first', f'{share:.2%}',
             share < SECOND_PASS,
-            f'one worker, {options.pair_mem} MiB, emulated instructions: '
+            f'one worker, {options.long_mem} MiB, emulated instructions: '
             f'{figures.ms(second)} ms after {figures.ms(first)} ms'))
     return bars
 

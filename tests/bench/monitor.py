@@ -15,6 +15,7 @@ WORKERS = 2
 ANSWER_MS = 20
 GIVE_UP_MS = 100
 PAUSE = 0.005                   # seconds between two questions
+IDLE_QUESTIONS = 100
 
 
 @contextlib.contextmanager
@@ -37,12 +38,25 @@ def answer_times(qemu):
         time.sleep(PAUSE)
 
 
+def idle_median_ms(machine, options):
+    """What an answer costs here at least: query-status, nothing going on."""
+    with start.paused(machine, memory.HUGE, options.mem, start.OFF, 1) as qemu:
+        times = []
+        for _ in range(IDLE_QUESTIONS):
+            reply = qemu.qmp('query-status')
+            times.append(reply.received_ns - reply.sent_ns)
+            time.sleep(PAUSE)
+    return statistics.median(times) / 1e6
+
+
 def answers(machine, options):
     """How long query-prefault takes: both CPUs busy, and one of them."""
-    return [answers_bar(machine, options, workers) for workers in (2, 1)]
+    idle_ms = idle_median_ms(machine, options)
+    return [answers_bar(machine, options, workers, idle_ms)
+            for workers in (2, 1)]
 
 
-def answers_bar(machine, options, workers):
+def answers_bar(machine, options, workers, idle_ms):
     """Answers with a number of workers, over several runs."""
     def once():
         with active(machine, options, workers) as qemu:
@@ -62,7 +76,8 @@ def answers_bar(machine, options, workers):
         f'{machine_cpus(machine)} CPUs at work, p99', f'under {ANSWER_MS} ms',
         f'{p99:.1f} ms', p99 < ANSWER_MS,
         f'{len(times)} answers in {len(sample.results)} runs of '
-        f'{options.long_mem} MiB: median {p50:.1f} ms, longest {most:.1f} ms; '
+        f'{options.long_mem} MiB: median {p50:.1f} ms, longest {most:.1f} ms '
+        f'(query-status with nothing going on: median {idle_ms:.1f} ms); '
         f'{quiet.text(sample)}', quiet.disturbed(sample))
 
 

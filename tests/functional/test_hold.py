@@ -94,6 +94,16 @@ class Hold(BedTest):
         self.completed(qemu)
         self.assertEqual(self.query(qemu)['threads'], 2)
 
+    def test_workers_give_way_to_the_monitor(self):
+        """They are nicer than QEMU's main thread, and nothing else is."""
+        qemu = self.guest(inject=SLOW)
+        self.half_way(qemu)
+        said = self.machine.run(
+            '/bin/sh', '-c', f'cat /proc/{qemu.process.pid}/task/*/stat | '
+            "sed 's/.*) //' | cut -d ' ' -f 17")[1]
+        nices = sorted(int(word) for word in said.split())
+        self.assertEqual(nices, [0] * (len(nices) - 2) + [5, 5])
+
     def test_info_prefault(self):
         qemu = self.guest(inject=SLOW)
         self.half_way(qemu)

@@ -36,14 +36,30 @@ static uint64_t bytes_of_stat(const Stats *stat)
     return 0;
 }
 
+/* For the named statistics alone: KVM has dozens, and this is asked often */
+static StatsFilter *mapped_pages_filter(void)
+{
+    StatsFilter *filter = g_new0(StatsFilter, 1);
+    StatsRequest *request = g_new0(StatsRequest, 1);
+
+    request->provider = STATS_PROVIDER_KVM;
+    request->has_names = true;
+    for (int i = 0; i < ARRAY_SIZE(mapped_pages); i++) {
+        QAPI_LIST_PREPEND(request->names, g_strdup(mapped_pages[i].name));
+    }
+    filter->target = STATS_TARGET_VM;
+    filter->has_providers = true;
+    QAPI_LIST_PREPEND(filter->providers, request);
+    return filter;
+}
+
 /* Asks KVM what the guest's page tables map at this moment, if it tells */
 static void add_mapped_now(PrefaultInfo *info)
 {
-    g_autoptr(StatsFilter) filter = g_new0(StatsFilter, 1);
+    g_autoptr(StatsFilter) filter = mapped_pages_filter();
     StatsResultList *results, *r;
     StatsList *s;
 
-    filter->target = STATS_TARGET_VM;
     results = qmp_query_stats(filter, NULL);
     for (r = results; r; r = r->next) {
         for (s = r->value->stats; s; s = s->next) {
