@@ -86,10 +86,12 @@ class MemoryMap(BedTest):
         qemu = self.guest('on', '-msg', 'timestamp=on', '-D', log,
                           '-trace', 'prefault_engine_map',
                           '-trace', 'kvm_set_user_memory',
+                          '-device', 'VGA,addr=2,romfile=',
                           machine='pc', mem='64M', inject=SLOW_MAP)
         qemu.qmp('cont')
         for _ in range(10):
             self.flip_pam(qemu)
+            self.flip_bar(qemu)
         self.assertEqual(self.query(qemu)['status'], 'active')
         self.completed(qemu)
         self.assertEqual(self.query(qemu)['mapped'],
@@ -111,6 +113,17 @@ class MemoryMap(BedTest):
         qemu.hmp('o /w 0xcf8 0x80000058')
         for attributes in '0x30', '0x00':
             qemu.hmp(f'o /b 0xcfd {attributes}')
+
+    def flip_bar(self, qemu):
+        """Video memory comes and goes: memslots that overlap no others.
+
+        Where some overlap, QEMU itself waits for ioctls on vCPUs.
+        """
+        qemu.hmp('o /w 0xcf8 0x80001010')
+        qemu.hmp('o /w 0xcfc 0xe0000000')
+        qemu.hmp('o /w 0xcf8 0x80001004')
+        for command in '0x02', '0x00':
+            qemu.hmp(f'o /h 0xcfc {command}')
 
     def read_trace(self, log):
         """Ends of map calls and times of memslot changes, in us."""
