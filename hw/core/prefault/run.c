@@ -28,8 +28,8 @@
 /*
  * There may be a worker on each CPU that QEMU may use.  Workers that are nicer
  * than the main thread have all the time that nobody else wants, and the
- * monitor still answers: p99 15 ms instead of 20 ms with 2 of 2 CPUs at work.
- * The kernel counts niceness by thread.  A sandbox may forbid it: never mind.
+ * monitor answers sooner.  The kernel counts niceness by thread.  A sandbox may
+ * forbid it: never mind.
  */
 static void work_give_way(void)
 {
