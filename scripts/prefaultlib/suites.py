@@ -37,10 +37,11 @@ def configured(variant):
     return made
 
 
-# Of the functional tests: it bounds times, and so needs the machine alone.
-ALONE = ('test_hold',)
-# A bed keeps its CPUs busy for half of the time or so.
-SIDE_BY_SIDE = 3
+# Of the functional tests: they look at times, and so need the machine alone.
+ALONE = ('test_hold', 'test_moments')
+# With three beds on two CPUs the emulator was seen to fail an assertion of its
+# own (iotlb_to_section), a race between an emulated CPU and a memory map change.
+SIDE_BY_SIDE = 2
 
 
 def build(variant, targets=()):
