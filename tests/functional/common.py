@@ -48,6 +48,27 @@ class BedTest(unittest.TestCase):
         """Wait until the guest is started; returns the event."""
         return qemu.wait_event('RESUME', RUN_SECONDS, since_ns)
 
+    def let_run(self, qemu):
+        """Start the guest; returns when it has not written its memory yet."""
+        qemu.qmp('cont')
+        self.resumed(qemu)
+        qemu.wait_text('READY')
+
+    def running(self, prefault='on', *extra, **options):
+        """A guest that runs and has not written its memory yet."""
+        qemu = self.guest(prefault, *extra, wait=True, **options)
+        self.let_run(qemu)
+        return qemu
+
+    def assert_held_until_ready(self, qemu):
+        """The start waits for the run, and the guest then takes no fault."""
+        self.assertEqual(self.run_state(qemu), 'prelaunch')
+        self.assertEqual(self.query(qemu)['status'], 'active')
+        done = self.completed(qemu)
+        self.assertGreaterEqual(self.resumed(qemu).ns, done.ns)
+        qemu.wait_sweep()
+        self.assertEqual(qemu.faults(), 0)
+
     def assert_cont_succeeds(self, qemu):
         """A new try completes, clears the error, and does all the work."""
         again = qemu.qmp('cont').sent_ns

@@ -46,12 +46,7 @@ class Hold(BedTest):
     def test_autostart(self):
         """Without -S too the monitor answers and the start is held."""
         qemu = self.guest(paused=False, inject=SLOW)
-        self.assertEqual(self.run_state(qemu), 'prelaunch')
-        self.assertEqual(self.query(qemu)['status'], 'active')
-        done = self.completed(qemu)
-        self.assertGreaterEqual(self.resumed(qemu).ns, done.ns)
-        qemu.wait_sweep()
-        self.assertEqual(qemu.faults(), 0)
+        self.assert_held_until_ready(qemu)
 
     def test_nothing_is_touched_before_cont(self):
         qemu = self.guest()

@@ -17,9 +17,7 @@ class Moments(BedTest):
 
     def reset(self, qemu):
         """Let the guest run, then ask for a reset."""
-        qemu.qmp('cont')
-        self.resumed(qemu)
-        qemu.wait_text('READY')
+        self.let_run(qemu)
         qemu.qmp_send('system_reset')
 
     def done(self, qemu, trigger):

@@ -47,10 +47,7 @@ class Request(BedTest):
 
     def test_of_a_stopped_guest(self):
         """Stopped after it ran: a new run, which finds all done."""
-        qemu = self.guest(wait=True)
-        qemu.qmp('cont')
-        self.resumed(qemu)
-        qemu.wait_text('READY')
+        qemu = self.running()
         qemu.qmp('stop')
         since = qemu.qmp('prefault-start').sent_ns
         done = self.completed(qemu, since)

@@ -20,14 +20,6 @@ FAILS_AT_RESET = 'madvise:MADV_POPULATE_WRITE:from=70:count=1:errno=ENOMEM'
 
 class Reset(BedTest):
 
-    def running(self, prefault='on', *extra, **options):
-        """A guest that runs and has not written its memory yet."""
-        qemu = self.guest(prefault, *extra, wait=True, **options)
-        qemu.qmp('cont')
-        self.resumed(qemu)
-        qemu.wait_text('READY')
-        return qemu
-
     def reset(self, qemu):
         """Ask for a reset; returns when, once the guest is held."""
         sent_ns = qemu.qmp('system_reset').sent_ns

@@ -30,14 +30,6 @@ BALLOON_ACTUAL = 20 + 4
 
 class Skip(BedTest):
 
-    def running(self, *extra, **options):
-        """A guest that runs, prefaulted."""
-        qemu = self.guest('on', *extra, wait=True, **options)
-        qemu.qmp('cont')
-        self.resumed(qemu)
-        qemu.wait_text('READY')
-        return qemu
-
     def reset(self, qemu):
         """Reset it, wait for the run; returns the query's answer."""
         since = qemu.qmp('system_reset').sent_ns
@@ -166,7 +158,8 @@ class Skip(BedTest):
     def test_balloon(self):
         """Which memory was handed back is not known: all is left alone."""
         qemu = self.running(
-            '-device', 'virtio-balloon-pci,disable-modern=on,addr=4,vectors=0',
+            'on', '-device',
+            'virtio-balloon-pci,disable-modern=on,addr=4,vectors=0',
             machine='q35')
         self.assert_prefaults_again(qemu)
         self.pci_write(qemu, BAR_0, IO_BASE)
@@ -198,7 +191,7 @@ class Skip(BedTest):
         path = self.machine.scratch('disk.qcow2')
         self.make_qcow2(path)
         drive = ('-drive', f'if=none,format=qcow2,file={path}')
-        qemu = self.running(*drive, machine='q35', inject=SLOW)
+        qemu = self.running('on', *drive, machine='q35', inject=SLOW)
         self.assertEqual(qemu.hmp('savevm one'), '')
         self.assertEqual(self.run_state(qemu), 'running')
         since = self.machine.now_ns()

@@ -143,12 +143,7 @@ class Start(BedTest):
                            inject=SLOW)
         self.assertEqual(self.query(qemu), {'mode': 'on', 'status': 'none'})
         qemu.qmp('x-exit-preconfig')
-        self.assertEqual(self.run_state(qemu), 'prelaunch')
-        self.assertEqual(self.query(qemu)['status'], 'active')
-        done = self.completed(qemu)
-        self.assertGreaterEqual(self.resumed(qemu).ns, done.ns)
-        qemu.wait_sweep()
-        self.assertEqual(qemu.faults(), 0)
+        self.assert_held_until_ready(qemu)
 
     def daemon(self, **options):
         """QEMU with -daemonize; returns it and its debug console's path."""
