@@ -37,8 +37,8 @@ def configured(variant):
     return made
 
 
-# Of the functional tests: they look at times, and so need the machine alone.
-ALONE = ('test_hold', 'test_moments')
+# Of the functional tests: it looks at times, and so needs the machine alone.
+ALONE = ('test_hold',)
 # With three beds on two CPUs the emulator was seen to fail an assertion of its
 # own (iotlb_to_section), a race between an emulated CPU and a memory map change.
 SIDE_BY_SIDE = 2

@@ -10,7 +10,7 @@ import unittest
 from common import BedTest
 import bed
 
-MIB_OF_RAM = 512
+MIB_OF_RAM = 256
 RATIO_MAX = 1.05
 
 

@@ -38,9 +38,9 @@ class FirstWrites(BedTest):
 
     def test_faults_without_prefault(self):
         """The measurement sees faults where there are some."""
-        for mem, smp in GUESTS:
-            with self.subTest(mem=mem, smp=smp):
-                self.assertGreater(self.faults('off', mem, smp),
+        for smp in 1, 4:
+            with self.subTest(smp=smp):
+                self.assertGreater(self.faults('off', '256M', smp),
                                    HUGE_AT_256M)
 
     def test_no_fault_on_other_backends(self):
@@ -57,10 +57,11 @@ class FirstWrites(BedTest):
 
     def test_faults_with_the_ioctl_alone(self):
         """Without populating first, mapping in advance is no use."""
-        qemu = self.guest(inject='madvise:MADV_POPULATE_WRITE:errno=0')
-        self.sweep(qemu)
-        self.assertGreater(qemu.faults(), HUGE_AT_256M)
-        self.assertLess(qemu.vm_stats()['pages_2m'], HUGE_AT_256M)
+        qemu = self.guest(inject='madvise:MADV_POPULATE_WRITE:errno=0',
+                          mem='64M')
+        sweep = self.sweep(qemu)
+        self.assertGreater(qemu.faults(), sweep.pages // 2)
+        self.assertEqual(qemu.vm_stats()['pages_2m'], 0)
         self.assert_injected(qemu)
 
     def test_huge_mappings_before_the_guest_runs(self):

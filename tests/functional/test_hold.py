@@ -97,7 +97,7 @@ class Hold(BedTest):
             '/bin/sh', '-c', f'cat /proc/{qemu.process.pid}/task/*/stat | '
             "sed 's/.*) //' | cut -d ' ' -f 17")[1]
         nices = sorted(int(word) for word in said.split())
-        self.assertEqual(nices, [0] * (len(nices) - 2) + [5, 5])
+        self.assertEqual(nices, [0] * (len(nices) - 2) + [10, 10])
 
     def test_info_prefault(self):
         qemu = self.guest(inject=SLOW)

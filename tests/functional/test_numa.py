@@ -9,7 +9,7 @@ from common import MIB
 from resources import ResourceTest
 import bed
 
-SIZE = 128                      # MiB
+SIZE = 64                       # MiB
 
 UNPLACED = 'prefault: workers cannot be placed'
 

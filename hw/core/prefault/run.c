@@ -21,7 +21,7 @@
 #define PREFAULT_BYTES_PER_THREAD (64 * MiB)
 
 /* How much nicer than QEMU's main thread a worker is */
-#define PREFAULT_WORKER_NICE 5
+#define PREFAULT_WORKER_NICE 10
 
 /* Engine operations: @opaque is the run, of which workers see what is fixed */
 
