@@ -30,11 +30,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -310,6 +312,24 @@ static void poll_once(void)
     }
 }
 
+/*
+ * While there is any VM, KVM's notifiers in the scheduler are switched on: with
+ * the first and after the last VM the kernel patches its own code, on all CPUs
+ * (preempt_notifier_key; with vCPUs apic_sw_disabled).  An emulated machine may
+ * lose such a race between its CPUs: one goes on with the old code, or with the
+ * breakpoint that was there for a moment, and the kernel panics.  So the bed
+ * keeps a VM with a vCPU that never runs.  Its descriptors are never closed.
+ */
+static void keep_a_vm(void)
+{
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+
+    if (vm >= 0 && !ioctl(vm, KVM_CREATE_IRQCHIP, 0)) {
+        ioctl(vm, KVM_CREATE_VCPU, 0);
+    }
+}
+
 static void on_child(int number)
 {
     (void)number;       /* only there to interrupt poll() */
@@ -328,6 +348,7 @@ int main(int argc, char **argv)
     sigaction(SIGCHLD, &action, NULL);
     stream_open(&control, fd);
     report_to(fd);
+    keep_a_vm();
     report("hello 1");
     while (control.fd) {
         poll_once();

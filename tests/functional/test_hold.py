@@ -10,6 +10,9 @@ import bed
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
 
 PROMPT_NS = 100 * 1000 * 1000
+# How long an answer may take is for the benchmark to say: a host that stops the
+# emulator for a moment is no failure here, a monitor that waits for the run is
+ANSWER_NS = 500 * 1000 * 1000
 
 
 class Hold(BedTest):
@@ -62,7 +65,7 @@ class Hold(BedTest):
         for _ in range(20):
             reply = qemu.qmp('query-prefault')
             info = reply.value
-            self.assertLess(reply.received_ns - reply.sent_ns, PROMPT_NS)
+            self.assertLess(reply.received_ns - reply.sent_ns, ANSWER_NS)
             if info['status'] != 'active':
                 break
             self.assertEqual(self.run_state(qemu), 'prelaunch')
