@@ -5,8 +5,8 @@ import unittest
 from common import MIB
 from resources import ResourceTest
 
-SIZE = 64                       # MiB of the backends here
-CONTENT = 32                    # MiB of those that have content
+SIZE = 32                       # MiB of the backends here
+CONTENT = 16                    # MiB of those that have content
 HUGE_PAGES = SIZE // 2 + 8
 FILE_SIZE = SIZE + 16           # room for an offset
 

@@ -7,7 +7,7 @@ from common import BedTest, MIB
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
 
 # Parts of a run after which QEMU quits
-PARTS = (0, 0, 0.01, 0.25, 0.5, 0.75, 0.97, 1)
+PARTS = (0, 0.01, 0.25, 0.5, 0.75, 1)
 
 # Of the debugger's protocol
 CONTINUE, CONTINUE_VCPU, STEP_VCPU = 'c', 'vCont;c:p1.1', 'vCont;s:p1.1'
@@ -44,7 +44,7 @@ class Moments(BedTest):
         print(f'# note: quit during a {trigger}: {len(PARTS) - len(seen)} at '
               f'once, {seen.count("active")} while active, '
               f'{seen.count("completed")} after the end')
-        self.assertGreater(seen.count('active'), 3)
+        self.assertGreater(seen.count('active'), 2)
 
     def test_quit_while_the_start_is_held(self):
         self.quit_at_each_part(lambda qemu: qemu.qmp_send('cont'), 'start')
