@@ -29,11 +29,16 @@ SANITIZER_ENV = {
 }
 
 
-def configured(variant):
-    """Assemble the tree of a variant and configure it; its Build."""
+def assembled(variant='default'):
+    """The source tree of a variant, assembled."""
     tree = Pristine() if variant == 'pristine' else Tree()
     tree.assemble(lambda: find(tree.upstream))
-    made = qemubuild.Build(variant, tree.path)
+    return tree
+
+
+def configured(variant):
+    """Assemble the tree of a variant and configure it; its Build."""
+    made = qemubuild.Build(variant, assembled(variant).path)
     made.configure()
     return made
 
@@ -50,14 +55,13 @@ def configure_side_by_side(names):
 
     One that fails is left to build(), which then says so.
     """
-    tree = Tree()
-    tree.assemble(lambda: find(tree.upstream))
+    source = assembled().path
 
     def one(name):
         with contextlib.suppress(Fail):
-            qemubuild.Build(name, tree.path).configure()
+            qemubuild.Build(name, source).configure()
 
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(one, names))
 
 
@@ -109,8 +113,9 @@ def unit(results, _options):
 def sanitizers(results, _options):
     """the unit tests with ASan and UBSan, then with TSan"""
     env = dict(os.environ, **SANITIZER_ENV)
-    configure_side_by_side(('asan', 'tsan'))
-    for variant in ('asan', 'tsan'):
+    names = ('asan', 'tsan')
+    configure_side_by_side(names)
+    for variant in names:
         folder = build(variant)
         for test in qemubuild.UNIT_TESTS:
             name = f"{test.removeprefix('tests/')} ({variant})"
@@ -132,8 +137,9 @@ def qtest(results, _options):
 
 def variants(results, _options):
     """the tree builds with KVM disabled, and for aarch64"""
-    configure_side_by_side(('nokvm', 'aarch64'))
-    for variant in ('nokvm', 'aarch64'):
+    names = ('nokvm', 'aarch64')
+    configure_side_by_side(names)
+    for variant in names:
         since = time.monotonic()
         try:
             build(variant)

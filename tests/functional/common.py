@@ -65,6 +65,7 @@ class BedTest(unittest.TestCase):
         self.assertEqual(self.run_state(qemu), 'prelaunch')
         self.assertEqual(self.query(qemu)['status'], 'active')
         done = self.completed(qemu)
+        self.assertEqual(done.data['status'], 'completed')
         self.assertGreaterEqual(self.resumed(qemu).ns, done.ns)
         qemu.wait_sweep()
         self.assertEqual(qemu.faults(), 0)
