@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / 'build'
 PATCHES = ROOT / 'patches' / 'qemu' / VERSION
 UPSTREAM = PATCHES / 'upstream'
+BED_PATCHES = ROOT / 'patches' / 'bed' / VERSION    # of the emulator of L1
 
 # Folders of new files, each copied into the assembled QEMU tree as it lies.
 OVERLAY = ('accel', 'hw', 'include', 'qapi', 'tests/unit', 'tests/qtest')

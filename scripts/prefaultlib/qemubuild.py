@@ -29,7 +29,8 @@ USUAL = ['--enable-kvm', '--enable-seccomp', '--enable-numa',
 UNIT_TESTS = ['tests/unit/test-prefault-plan',
               'tests/unit/test-prefault-engine',
               'tests/unit/test-prefault-needs',
-              'tests/unit/test-prefault-places']
+              'tests/unit/test-prefault-places',
+              'tests/unit/test-kvm-retention']
 QTESTS = ['tests/qtest/prefault-test', 'tests/qtest/prefault-options-test']
 NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\] ')
 X86 = '--target-list=x86_64-softmmu'

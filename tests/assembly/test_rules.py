@@ -19,6 +19,8 @@ from prefaultlib import paths, tree  # noqa: E402
 FILE_LINES = 450
 FUNCTION_LINES = 60
 OURS = ('accel', 'hw', 'include', 'qapi', 'tests', 'scripts', 'patches')
+# What a hook of ours is known by
+NAMES = '(?i)prefault|kvm[-_](retention|refill|slot[-_]zap)'
 CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
 
 
@@ -93,7 +95,7 @@ class TestHooks(unittest.TestCase):
         for patch in series():
             for name, lines in hunks(patch.read_text()):
                 added = [x for x in lines if x.startswith('+')]
-                self.assertRegex('\n'.join(added), '(?i)prefault',
+                self.assertRegex('\n'.join(added), NAMES,
                                  f'{patch.name}, {name}')
                 count += len(added)
                 files.add(name)
@@ -112,6 +114,20 @@ class TestHooks(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(made.originals, folder, dirs_exist_ok=True)
             for patch in series():
+                tree.apply(patch, Path(folder))
+
+    def test_patches_for_the_bed_are_apart(self):
+        """They fit QEMU as it is, in files that the product leaves alone."""
+        made = tree.Tree()
+        if not made.path.is_dir():
+            self.skipTest('no assembled tree: run scripts/setup')
+        ours = {x for patch in series() for x in tree.patched_files(patch)}
+        with tempfile.TemporaryDirectory() as folder:
+            for patch in sorted(paths.BED_PATCHES.glob('*.patch')):
+                for name in tree.patched_files(patch):
+                    self.assertNotIn(name, ours)
+                    tree.copy(made.path / name, Path(folder) / name,
+                              Path(folder) / 'incoming')
                 tree.apply(patch, Path(folder))
 
     def test_base_is_the_pinned_one(self):

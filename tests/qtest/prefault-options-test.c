@@ -38,6 +38,7 @@ static void test_accel_properties(void)
     qts = start("-machine none");
     g_assert_true(has_property(qts, "kvm-accel", "prefault"));
     g_assert_true(has_property(qts, "kvm-accel", "prefault-threads"));
+    g_assert_true(has_property(qts, "kvm-accel", "slot-zap-all"));
     qtest_quit(qts);
 }
 
@@ -119,12 +120,16 @@ static void test_bad_values_are_refused(void)
         return;
     }
     for (int i = 0; i < ARRAY_SIZE(values); i++) {
-        g_autofree char *args = g_strdup_printf(
-            "-machine none -accel kvm,prefault=%s", values[i]);
-        g_autofree char *words = g_strdup_printf(
-            "prefault=%s is none of on, off and auto\n", values[i]);
+        static const char *const names[] = { "prefault", "slot-zap-all" };
 
-        assert_refused(args, words);
+        for (int n = 0; n < ARRAY_SIZE(names); n++) {
+            g_autofree char *args = g_strdup_printf(
+                "-machine none -accel kvm,%s=%s", names[n], values[i]);
+            g_autofree char *words = g_strdup_printf(
+                "%s=%s is none of on, off and auto\n", names[n], values[i]);
+
+            assert_refused(args, words);
+        }
     }
 }
 

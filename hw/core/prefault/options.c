@@ -49,6 +49,11 @@ OnOffAuto prefault_options_mode(Error **errp)
     return on_machine.given ? on_machine.mode : on_accel.mode;
 }
 
+bool prefault_is_wanted(void)
+{
+    return prefault_options_mode(NULL) != ON_OFF_AUTO_OFF;
+}
+
 unsigned prefault_options_threads(void)
 {
     return threads;

@@ -227,6 +227,9 @@ static bool prefault_must_hold(Prefault *s)
     if (s->unheld) {
         trace_prefault_hold_declined(s->unheld);
         s->ready = true;
+        if (s->setup.backend) {
+            s->setup.backend->map_later();
+        }
     }
     return !s->unheld;
 }
@@ -382,6 +385,10 @@ PrefaultInfo *prefault_query(void)
         info->left_out = g_strdup_printf("all: %s", s->unheld);
     } else if (s->setup.cannot_map) {
         info->left_out = g_strdup_printf("mapping: %s", s->setup.cannot_map);
+    }
+    if (s->setup.backend && (s->status != PREFAULT_STATUS_NONE || s->unheld)) {
+        info->retention = g_new0(PrefaultRetention, 1);
+        s->setup.backend->retention(info->retention);
     }
     if (s->status != PREFAULT_STATUS_NONE) {
         info->has_trigger = true;

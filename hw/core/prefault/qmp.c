@@ -141,6 +141,20 @@ static void hmp_figures(GString *buf, const PrefaultInfo *info)
     }
 }
 
+static void hmp_retention(GString *buf, const PrefaultRetention *figures)
+{
+    g_string_append_printf(buf, "memslots:  %" PRIu64 " kept, %" PRIu64
+                           " dropped in changes of the memory map\n",
+                           figures->slots_kept, figures->slots_dropped);
+    g_string_append_printf(buf, "refilled:  %" PRIu64 " KiB, pending: %" PRIu64
+                           " KiB\n", figures->refilled / KiB,
+                           figures->refill_pending / KiB);
+    if (figures->slot_zap_all) {
+        g_string_append_printf(buf, "quirk:     KVM drops all mappings when a "
+                               "memslot is deleted\n");
+    }
+}
+
 static HumanReadableText *hmp_info_prefault(Error **errp)
 {
     g_autoptr(PrefaultInfo) info = qmp_query_prefault(errp);
@@ -151,6 +165,9 @@ static HumanReadableText *hmp_info_prefault(Error **errp)
                            OnOffAuto_str(info->mode));
     if (info->status != PREFAULT_STATUS_NONE) {
         hmp_figures(buf, info);
+    }
+    if (info->retention) {
+        hmp_retention(buf, info->retention);
     }
     if (info->left_out) {
         g_string_append_printf(buf, "left out:  %s\n", info->left_out);

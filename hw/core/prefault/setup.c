@@ -73,7 +73,11 @@ static void setup_machine_done(Notifier *notifier, void *data)
         error_report("prefault=on: %s%s", error_get_pretty(err), advice);
         exit(EXIT_FAILURE);
     }
-    error_free(err);
+    g_clear_pointer(&err, error_free);
+    if (setup.backend && !setup.backend->set_up(&err)) {
+        error_report_err(err);
+        exit(EXIT_FAILURE);
+    }
     prefault_set_up(setup);
 }
 

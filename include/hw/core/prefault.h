@@ -24,19 +24,29 @@
  * @can_map: whether memory can be mapped at all; if not, @errp says what is
  *           missing, in words that can go on a sentence.  Context: BQL, once
  *           the machine is complete, only if @in_use.
+ * @set_up: get ready for what prefault needs to last; if that is not possible
+ *          as asked for, @errp says why, in a whole sentence.  Context: BQL,
+ *          once the machine is complete, only if memory can be mapped.
  * @begin: a run begins: the vCPUs are stopped and stay so.  Context: BQL.
  * @map: one attempt to map; see PrefaultEngineOps.  Context: worker thread,
  *       between @begin and @end, never while the memory map changes.
  * @kick: see PrefaultEngineOps.  Context: any thread.
- * @end: the run is over.  Context: BQL.
+ * @end: the run is over; what it mapped is to stay mapped from now on.
+ *       Context: BQL.
+ * @map_later: no run; map what the host has in memory while the guest runs.
+ *             Context: BQL.
+ * @retention: fill in the figures of what stays mapped.  Context: BQL.
  */
 typedef struct PrefaultBackend {
     bool (*in_use)(void);
     bool (*can_map)(Error **errp);
+    bool (*set_up)(Error **errp);
     void (*begin)(void);
     int (*map)(unsigned worker, hwaddr gpa, uint64_t size, uint64_t *mapped);
     void (*kick)(QemuThread *thread);
     void (*end)(void);
+    void (*map_later)(void);
+    void (*retention)(PrefaultRetention *figures);
 } PrefaultBackend;
 
 /**
@@ -63,6 +73,13 @@ void prefault_machine_class_init(ObjectClass *oc);
  * Context: class initialisation.
  */
 void prefault_set_backend(const PrefaultBackend *backend);
+
+/**
+ * prefault_is_wanted: was a mode other than off chosen?
+ *
+ * Context: BQL, after the options were read.
+ */
+bool prefault_is_wanted(void);
 
 /**
  * prefault_enable: a mode was chosen

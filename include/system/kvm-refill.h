@@ -1,0 +1,74 @@
+/*
+ * Refill: what a change of the memory map dropped is mapped again
+ *
+ * While the guest runs, memory whose stage-2 mappings went away with a memslot
+ * is mapped again in small steps, each as a work item of a vCPU.  A work item
+ * has the BQL, so no memslot changes meanwhile, and makes the vCPU leave the
+ * guest, so one that never leaves by itself is no obstacle.  Steps begin when
+ * the memory map has been at rest for a while: firmware changes it many times
+ * in a row.
+ *
+ * Only what the host has in memory is mapped: the guest may have handed the
+ * rest back through a balloon, and KVM would map the zero page, read-only.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef SYSTEM_KVM_REFILL_H
+#define SYSTEM_KVM_REFILL_H
+
+#include "exec/hwaddr.h"
+
+/**
+ * kvm_refill_set_up: get ready
+ *
+ * Opens /proc/self/pagemap, which QEMU may be unable to reach later.  Without
+ * it nothing is refilled, with a warning when there is something to refill.
+ *
+ * Context: BQL, once, when the machine is complete, before all others below.
+ */
+void kvm_refill_set_up(void);
+
+/**
+ * kvm_refill_start: from now on, map again what is dropped
+ *
+ * Context: BQL.
+ */
+void kvm_refill_start(void);
+
+/**
+ * kvm_refill_stop: forget what was dropped; somebody else will map all memory
+ *
+ * Context: BQL.
+ */
+void kvm_refill_stop(void);
+
+/**
+ * kvm_refill_dropped: the stage-2 mappings of some memory are gone
+ * @start: guest address, in bytes
+ * @size: bytes
+ *
+ * Memory that cannot be mapped in advance when its turn comes (a memslot that
+ * is read-only or logs dirty pages, or no memslot) is left alone.
+ *
+ * Context: BQL.
+ */
+void kvm_refill_dropped(hwaddr start, hwaddr size);
+
+/**
+ * kvm_refill_dropped_all: the stage-2 mappings of all memory are gone
+ *
+ * Context: BQL.
+ */
+void kvm_refill_dropped_all(void);
+
+/**
+ * kvm_refill_counts: what is done and what is to be done
+ * @done: bytes mapped again so far
+ * @pending: bytes that wait for it
+ *
+ * Context: BQL.
+ */
+void kvm_refill_counts(uint64_t *done, uint64_t *pending);
+
+#endif /* SYSTEM_KVM_REFILL_H */
