@@ -5,6 +5,7 @@ programs()   our own test programs, compiled with the host's gcc
 kernel()     L1's Linux image and the modules kvm-amd needs, from a Debian
              package
 initramfs()  busybox, the programs, QEMU with its libraries, firmware, tools
+ovmf()       UEFI firmware, from a Debian package
 
 All of it lies below build/bed; a stamp holds the hash of every input.  What
 cannot be had raises unittest.SkipTest with its name and the way to get it.
@@ -34,7 +35,10 @@ MODULES_EXTRA = ('loop',)       # for BedMachine.load()
 TOOLS = ('mke2fs', 'setpriv')   # those that the host has; see Machine.tool()
 FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
 FIRMWARE = ('bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin',
-            'linuxboot_dma.bin', 'linuxboot.bin', 'pvh.bin')
+            'linuxboot_dma.bin', 'linuxboot.bin', 'multiboot_dma.bin',
+            'pvh.bin')
+OVMF_SUITES = ('trixie', 'bookworm')
+OVMF = ('OVMF_CODE_4M.fd', 'OVMF_CODE_4M.secboot.fd', 'OVMF_VARS_4M.fd')
 GCC = ['gcc', '-O2', '-Wall', '-Wextra']
 
 USERS = '''root:x:0:0:root:/:/bin/sh
@@ -48,7 +52,9 @@ PROGRAMS = {
     'inject.so': (GCC + ['-shared', '-fPIC'], ['inject/inject.c']),
 }
 GUEST_INPUTS = ['guest/entry.S', 'guest/guest.c', 'guest/guest.ld',
-                'guest/Makefile']
+                'guest/kernel.ld', 'guest/efi.S', 'guest/efi.c',
+                'guest/efi.ld', 'guest/Makefile']
+GUESTS = ['guest.bin', 'kernel.elf', 'guest.efi']
 
 INIT = '''#!/bin/busybox sh
 # PID 1 of L1: what the agent needs, then the agent, then off.
@@ -88,13 +94,21 @@ def qemu():
     return path
 
 
-def l0_qemu():
-    """The QEMU that emulates L1; PREFAULT_BED_L0 names another."""
-    return Path(os.environ.get('PREFAULT_BED_L0') or qemu())
+def l0_qemu(uefi=False):
+    """The QEMU that emulates L1; PREFAULT_BED_L0 names another.
+
+    uefi: one that has patches/bed, without which OVMF in L2 makes it abort
+    """
+    path = paths.PRISTINE / 'qemu/qemu-system-x86_64' if uefi else qemu()
+    path = Path(os.environ.get('PREFAULT_BED_L0') or path)
+    if not path.exists():
+        skip(f'no QEMU that emulates an L1 with OVMF at {path}',
+             'run scripts/check functional')
+    return path
 
 
 def programs():
-    """Compile what changed; returns {name: path}, 'guest.bin' included."""
+    """Compile what changed; returns {name: path}, GUESTS included."""
     out = paths.BED / 'bin'
     out.mkdir(parents=True, exist_ok=True)
     if not shutil.which('gcc'):
@@ -110,25 +124,41 @@ def programs():
         run(['make', '-s', '-B', '-f', TESTS / 'guest/Makefile',
              f'OUT={out}'])
         stamp(out / 'guest.bin', key)
-    return {name: out / name for name in [*PROGRAMS, 'guest.bin']}
+    return {name: out / name for name in [*PROGRAMS, *GUESTS]}
 
 
 def kernel():
     """Unpack L1's kernel once; returns (vmlinuz, its folder of modules)."""
+    tree = package('kernel', KERNEL_PACKAGE, KERNEL_SUITES)
+    images = list(tree.glob('boot/vmlinuz-*'))
+    if not images:
+        skip(f'{KERNEL_PACKAGE} holds no kernel', f'remove {tree}')
+    return images[0], tree
+
+
+def ovmf():
+    """Unpack UEFI firmware once; returns {name: path} of OVMF."""
+    folder = package('ovmf', 'ovmf', OVMF_SUITES) / 'usr/share/OVMF'
+    for name in OVMF:
+        if not (folder / name).exists():
+            skip(f'no firmware {name} in the package ovmf',
+                 f'remove {folder} and try another version')
+    return {name: folder / name for name in OVMF}
+
+
+def package(name, pattern, suites):
+    """The folder of the name below build/bed with a Debian package's files."""
     try:
-        deb = debs.fetch(KERNEL_PACKAGE, KERNEL_SUITES)
+        deb = debs.fetch(pattern, suites)
     except err.Fail as fail:
-        skip(f"no kernel for the bed's L1: {fail}", 'it needs the network once')
-    tree = paths.BED / 'kernel'
+        skip(f'no {name} for the bed: {fail}', 'it needs the network once')
+    tree = paths.BED / name
     if changed(tree, deb.name):
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
         debs.unpack(deb, tree)
         stamp(tree, deb.name)
-    images = list(tree.glob('boot/vmlinuz-*'))
-    if not images:
-        skip(f'{deb.name} holds no kernel', f'remove {tree} and {deb}')
-    return images[0], tree
+    return tree
 
 
 def module_order(tree, names):
@@ -159,16 +189,20 @@ def module_data(path):
     return gzip.decompress(data) if path.suffix == '.gz' else data
 
 
-def initramfs():
+def initramfs(uefi=False):
     """Make L1's root; returns the path of the (uncompressed) archive.
 
     One archive for each QEMU: tests of several may run at the same time.
+    uefi: with OVMF, 8 MiB that most beds need not carry
     """
     binary = qemu()
     name = hashlib.sha256(str(binary.resolve()).encode()).hexdigest()[:8]
+    name += '-uefi' if uefi else ''
     archive = paths.BED / f'initramfs-{name}.cpio'
     with locked(paths.BED / 'lock'):
         files, modules = root_files(binary), root_modules()
+        for image, path in (ovmf() if uefi else {}).items():
+            files[f'/prefault/fw/{image}'] = path
         key = digest([binary, *files.values(), *modules.values()],
                      [INIT, USERS, *files, *modules])
         if changed(archive, key):

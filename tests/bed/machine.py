@@ -45,7 +45,8 @@ class Machine:
 
     def path(self, name):
         """Where the machine has a file of the bed: 'qemu-system-x86_64',
-        'guest.bin', 'inject.so', 'barefault', or 'fw' (folder)."""
+        'guest.bin', 'kernel.elf', 'guest.efi', 'inject.so', 'barefault', or
+        'fw' (folder)."""
         raise NotImplementedError
 
     def scratch(self, name):
@@ -82,13 +83,16 @@ class Machine:
         return qemu
 
     def guest(self, *extra, machine='microvm', accel='kvm', mem='256M', smp=1,
-              cpu='host', bios='guest.bin', wait=False, paused=False, **how):
+              cpu='host', bios='guest.bin', kernel=False, wait=False,
+              paused=False, **how):
         """Start QEMU with the measuring guest (tests/guest).
 
         extra:   more arguments
         machine: -M, its options may follow; microvm gets the bed's defaults
         accel:   -accel, for instance 'kvm,prefault=on'
         bios:    'guest.bin', a path, or None for the machine's own firmware
+        kernel:  the machine's own firmware starts the guest (pc and q35):
+                 True, or 'guest.efi' for UEFI
         wait:    the guest says READY and halts; each Qemu.sweep() is one sweep
         paused:  -S
         how:     env, inject, binary, connect, prefix, timeout of qemu()
@@ -100,7 +104,10 @@ class Machine:
                 '-smp', str(smp), '-nodefaults', '-display', 'none',
                 '-chardev', 'stdio,id=debug,signal=off',
                 '-device', 'isa-debugcon,iobase=0x402,chardev=debug']
-        if bios:
+        if kernel:
+            argv += ['-kernel', self.path(
+                'kernel.elf' if kernel is True else kernel)]
+        elif bios:
             argv += ['-bios',
                      self.path(bios) if bios == 'guest.bin' else bios]
         if wait:
@@ -171,18 +178,19 @@ class BedMachine(Machine):
     nodes:    2: NUMA nodes 0 and 1, each with half of the CPUs and the memory
     icount:   a deterministic clock: one CPU, one thread, time is the count of
               emulated instructions (1 ns each)
+    uefi:     OVMF is among the firmware, and L0 can run it
     """
 
     kind = 'bed'
 
-    def __init__(self, smp=2, mem='4096M', icount=False, nodes=1):
-        root = artifacts.initramfs()
+    def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False):
+        root = artifacts.initramfs(uefi)
         image, _ = artifacts.kernel()
         self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
         self._console = Path(self._dir.name) / 'console'
         theirs = self._open(self._tail)
-        argv = self._argv(smp, mem, icount, image, root, theirs.fileno())
-        argv += numa(nodes, smp, mem)
+        argv = [artifacts.l0_qemu(uefi), *numa(nodes, smp, mem)]
+        argv += self._argv(smp, mem, icount, image, root, theirs.fileno())
         with open(Path(self._dir.name) / 'l0', 'wb') as log:
             self._l0 = subprocess.Popen(
                 [str(word) for word in argv], stdin=subprocess.DEVNULL,
@@ -205,7 +213,7 @@ class BedMachine(Machine):
                       '-icount', 'shift=0,sleep=off']
         folders = [word for folder in artifacts.FIRMWARE_DIRS
                    for word in ('-L', folder)]
-        return [artifacts.l0_qemu(), *folders, '-machine', 'q35', *timing,
+        return [*folders, '-machine', 'q35', *timing,
                 '-cpu', CPU, '-m', mem, '-smp', smp,
                 '-nodefaults', '-display', 'none', '-no-reboot',
                 '-monitor', 'none', '-serial', f'file:{self._console}',

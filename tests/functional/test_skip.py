@@ -172,20 +172,6 @@ class Skip(BedTest):
         self.assertIn(WORDS['balloon'], qemu.stderr)
         self.assertEqual(self.run_state(qemu), 'running')
 
-    def make_qcow2(self, path):
-        """An empty image, made by QEMU's own jobs."""
-        with self.machine.qemu('-M', 'none', '-display', 'none') as maker:
-            def create(job, **options):
-                maker.qmp('blockdev-create', job_id=job, options=options)
-                self.until(lambda: any(
-                    j['id'] == job and j['status'] == 'concluded'
-                    for j in maker.qmp('query-jobs').value), 'created')
-            create('file', driver='file', filename=path, size=0)
-            maker.qmp('blockdev-add', driver='file', filename=path,
-                      node_name='node')
-            create('qcow2', driver='qcow2', file='node', size=64 * MIB)
-            maker.quit()
-
     def test_snapshot_load(self):
         """Held again, with the reason; at launch the start is held."""
         path = self.machine.scratch('disk.qcow2')

@@ -1,14 +1,32 @@
 /*
- * prefault measuring guest: reset vector, the way to 32-bit flat mode, NMI.
+ * prefault measuring guest: its entries as firmware and as a kernel, the way to
+ * 32-bit flat mode, NMI.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The image is linked to run at 0xF0000, where the machine types microvm, pc
- * and q35 all show the last 64 KiB of -bios.  It is a ROM: KVM maps it
- * read-only, and a CPU that tries to set a descriptor's accessed bit in it
+ * Firmware (guest.ld) is linked to run at 0xF0000, where the machine types
+ * microvm, pc and q35 all show the last 64 KiB of -bios.  It is a ROM: KVM maps
+ * it read-only, and a CPU that tries to set a descriptor's accessed bit in it
  * would fault for ever.  So every descriptor here has the bit set already,
- * and everything that is written lives in RAM (see guest.ld).
+ * and everything that is written lives in RAM.
+ *
+ * The kernel (kernel.ld) is started by firmware, with the Multiboot protocol.
  */
+        .section .multiboot, "a"
+        .globl  multiboot_header, multiboot_start
+        .balign 4
+multiboot_header:
+        .long   0x1badb002, 0, -0x1badb002
+
+        .section .text.multiboot, "ax"
+        .code32
+multiboot_start:
+        cli
+        cld
+        lgdtl   gdt_pointer
+        lidtl   idt_pointer
+        ljmpl   $8, $start32
+
         .section .reset, "ax"
         .code16
         .globl  reset_vector, start16, gdt_pointer, idt_pointer, nmi_entry
@@ -94,7 +112,7 @@ idt:
         .word   nmi_entry_offset
         .word   8
         .word   0x8e00
-        .word   0x000f
+        .word   nmi_entry_high
 idt_end:
 idt_pointer:
         .word   idt_end - idt - 1

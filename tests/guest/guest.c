@@ -4,17 +4,27 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * It runs as the firmware (a 64 KiB -bios image) on microvm, pc and q35, on
- * one vCPU, in 32-bit flat mode without paging: a write that is slow is slow
+ * It runs as the firmware (a 64 KiB -bios image) on microvm, pc and q35, or as
+ * a kernel that the machine's own firmware starts (a Multiboot ELF file), on one
+ * vCPU, in 32-bit flat mode without paging: a write that is slow is slow
  * because of the stage-2 page table, nothing else.  RAM is what fw_cfg's
  * etc/e820 lists, without 0xA0000..0xFFFFF; RAM above 4 GiB is out of reach
- * and counted in skipped=.
+ * and counted in skipped=, and so is TSEG: what q35's firmware keeps for SMM.
+ *
+ * With fw_cfg opt/prefault/flips it first switches memory below 1 MiB between
+ * RAM, read-only RAM and ROM (PAM), that many times, and opens and closes SMRAM in
+ * between, as firmware does, and checks what the memory holds.  With
+ * opt/prefault/flash it switches the flash device that holds the firmware as well.
+ * Only as a kernel: firmware would switch itself off.
  *
  * Output, on the debug console (port 0x402):
  *   READY                                 with fw_cfg opt/prefault/wait only
  *   prefault-guest: sweep=1 pages=N skipped=N median=C p99=C max=C total=C
  *   DONE                                  then it halts
- * With opt/prefault/wait each NMI after READY or DONE runs one more sweep.
+ *   prefault-guest: flips=N mismatches=N last_step=N last_word=N
+ *                                         with fw_cfg opt/prefault/flips only
+ * With opt/prefault/wait each NMI after READY or DONE runs one more sweep; with
+ * opt/prefault/fault the first one is a triple fault instead.
  * Halted is halted: the harness reads KVM's statistics at leisure, before and
  * after.
  * Cycles are those of rdtsc.  median and p99 come from a histogram with 16
@@ -27,14 +37,22 @@ typedef unsigned long long u64;
 
 enum {
     PORT_DEBUG = 0x402,
+    PORT_PCI_ADDRESS = 0xcf8,
+    PORT_PCI_DATA = 0xcfc,
     PORT_FW_CFG_SELECT = 0x510,
     PORT_FW_CFG_DATA = 0x511,
     FW_CFG_FILE_DIR = 0x19,
     PAGE = 4096,
     LOCAL_APIC = 0xfee00000,
     WORD_IN_PAGE = 0xff8,       /* guest.ld keeps this word of our page free */
+    FLASH = 0xfffff000,         /* the last sector before 4 GiB */
     VGA_HOLE_START = 0xa0000,
     VGA_HOLE_END = 0x100000,
+    BRIDGE_DEVICE = 2,
+    Q35 = 0xc0,                 /* low byte of the bridge's device ID */
+    Q35_EXT_TSEG_MIB = 0x50,    /* 16 bits */
+    Q35_ESMRAMC = 0x9e,
+    TSEG_ENABLED = 1,
     STEPS = 16,                 /* histogram steps for one power of two */
     BUCKETS = 29 * STEPS,
     MAX_RANGES = 8,
@@ -70,6 +88,11 @@ static u8 inb(u16 port)
 
     __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
     return value;
+}
+
+static void outl(u16 port, u32 value)
+{
+    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
 }
 
 static u64 rdtsc_ordered(void)
@@ -158,6 +181,39 @@ static u32 fw_cfg_open(const char *name)
     return 0;
 }
 
+/* A byte of the host bridge's configuration space */
+static void bridge_select(u32 reg)
+{
+    outl(PORT_PCI_ADDRESS, 0x80000000 | (reg & ~3u));
+}
+
+static void bridge_write(u32 reg, u8 value)
+{
+    bridge_select(reg);
+    outb(PORT_PCI_DATA + (reg & 3), value);
+}
+
+static u8 bridge_read(u32 reg)
+{
+    bridge_select(reg);
+    return inb(PORT_PCI_DATA + (reg & 3));
+}
+
+/* The size of TSEG, which ends where RAM below 4 GiB does */
+static u32 tseg_bytes(void)
+{
+    u8 esmramc = bridge_read(Q35_ESMRAMC), size = esmramc >> 1 & 3;
+
+    if (bridge_read(BRIDGE_DEVICE) != Q35 || !(esmramc & TSEG_ENABLED)) {
+        return 0;
+    }
+    if (size == 3) {
+        return bridge_read(Q35_EXT_TSEG_MIB + 1) << 28 |
+               bridge_read(Q35_EXT_TSEG_MIB) << 20;
+    }
+    return size == 2 ? 8 << 20 : 1 << (20 + size);
+}
+
 static void add_range(u64 start, u64 end)
 {
     u64 reach = end < 1ull << 32 ? end : 1ull << 32;
@@ -183,8 +239,12 @@ static void find_ram(void)
             continue;
         }
         if (start < VGA_HOLE_START && end > VGA_HOLE_END) {
+            u32 tseg = tseg_bytes();
+
             add_range(start, VGA_HOLE_START);
             start = VGA_HOLE_END;
+            end -= tseg;
+            skipped_pages += tseg >> 12;
         }
         add_range(start, end);
     }
@@ -262,15 +322,117 @@ static void sweep(u32 number)
     print("\nDONE\n");
 }
 
+static struct {
+    u32 count;
+    u32 last_step;              /* of flip_once() and flip_flash(), 1 to 5 */
+    u32 last_word;
+} mismatches;
+
+static void expect(u32 step, u32 word, u32 wanted)
+{
+    if (word != wanted) {
+        mismatches.count++;
+        mismatches.last_step = step;
+        mismatches.last_word = word;
+    }
+}
+
+/*
+ * Switch 32 KiB at @word: to RAM, read-only RAM, ROM, RAM again, and see that the
+ * memory holds what it must.  Nothing is written to read-only RAM: QEMU gives KVM
+ * the memory behind it, which can be written.
+ */
+static void flip_once(u32 pam, volatile u32 *word, u32 mark)
+{
+    bridge_write(pam, 0x33);
+    *word = mark;
+    expect(1, *word, mark);
+    bridge_write(pam, 0x11);
+    expect(2, *word, mark);
+    bridge_write(pam, 0x00);
+    *word = 0xffffffff;         /* of flash: be memory, as it is */
+    bridge_write(pam, 0x33);
+    expect(3, *word, mark);
+}
+
+/* From memory to device, which shows its status, and back (CFI commands) */
+static void flip_flash(void)
+{
+    volatile u8 *flash = (volatile u8 *)FLASH;
+    u8 content = *flash;
+
+    *flash = 0x70;
+    expect(4, *flash, 0x80);
+    *flash = 0xff;
+    expect(5, *flash, content);
+}
+
+/*
+ * 0xC0000 to 0xFFFFF, the last part of which adjoins RAM above 1 MiB: four flips
+ * each time, and two of SMRAM, and two of a flash device if there is one.  The word lies behind option ROMs, some of which QEMU
+ * keeps writable.
+ */
+static void flip(u32 flips)
+{
+    int q35 = bridge_read(BRIDGE_DEVICE) == Q35;        /* else i440FX */
+    u32 pam0 = q35 ? 0x90 : 0x59, smram = q35 ? 0x9d : 0x72, done = 0;
+    u32 flash = fw_cfg_open("opt/prefault/flash");
+
+    for (u32 i = 0; done < flips; i++, done += flash ? 8 : 6) {
+        u32 area = i % 7, pam = area < 6 ? pam0 + 1 + area : pam0;
+        u8 closed = bridge_read(smram);
+
+        flip_once(pam, (volatile u32 *)(0xc7ff0 + area * 0x8000), i);
+        bridge_write(smram, closed | 0x40);
+        bridge_write(smram, closed & ~0x40);
+        if (flash) {
+            flip_flash();
+        }
+    }
+    print_number("prefault-guest: flips=", done);
+    print_number(" mismatches=", mismatches.count);
+    print_number(" last_step=", mismatches.last_step);
+    print_number(" last_word=", mismatches.last_word);
+    print("\n");
+}
+
+/* Without an IDT an exception becomes a triple fault: the machine resets */
+static void triple_fault(void)
+{
+    static const struct {
+        u16 limit;
+        u32 base;
+    } __attribute__((packed)) none = { 0, 0 };
+
+    __asm__ volatile("lidt %0; ud2" : : "m"(none));
+}
+
+/* The decimal number in the fw_cfg file @name, 0 if there is none */
+static u32 fw_cfg_number(const char *name)
+{
+    u32 size = fw_cfg_open(name), number = 0;
+
+    while (size--) {
+        number = number * 10 + inb(PORT_FW_CFG_DATA) - '0';
+    }
+    return number;
+}
+
 void guest_main(void)
 {
-    u32 number = 0, seen = 0;
+    u32 number = 0, seen = 0, flips = fw_cfg_number("opt/prefault/flips");
 
     find_ram();
+    if (flips) {
+        flip(flips);
+    }
     if (fw_cfg_open("opt/prefault/wait")) {
         enable_nmi_pin();
         print("READY\n");
         wait_for_go(seen++);
+    }
+    if (fw_cfg_open("opt/prefault/fault")) {
+        triple_fault();
     }
     for (;;) {
         sweep(++number);

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What was mapped stays mapped: firmware, resets, changes of the memory map."""
+import re
+import unittest
+
+from common import BedTest, MIB, RUN_SECONDS
+
+MIB_OF_RAM = 512
+# Guest memory in huge pages, less the first one, which firmware cuts up
+HUGE = MIB_OF_RAM // 2 - 1
+# Without prefault the sweep takes at least one fault for each huge page
+BELOW_1_MIB = 2
+
+MACHINES = ('pc', 'q35')
+RESETS = 20
+FLIPS = 2000
+
+# As on a kernel before Linux 6.12: KVM_CAP_DISABLE_QUIRKS2 says nothing
+NO_CHOICE = 'ioctl:KVM_CHECK_EXTENSION/213:return=0'
+
+
+class Retention(BedTest):
+
+    def booted(self, prefault='on', machine='q35', *extra, **options):
+        """A guest that firmware has started, and that halts."""
+        return self.running(prefault, *extra, machine=machine, kernel=True,
+                            mem=f'{MIB_OF_RAM}M', **options)
+
+    def assert_all_mapped(self, qemu, what):
+        """All is mapped huge, and the guest writes it without faults."""
+        figures = self.refilled(qemu)
+        self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
+        sweep, faults = qemu.sweep()
+        print(f'# note: {what}: {faults} faults in {sweep.pages} pages; '
+              f'{figures}')
+        self.assertGreater(sweep.pages, (MIB_OF_RAM - 1) * MIB // 4096)
+        self.assertLessEqual(faults, BELOW_1_MIB)
+        self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
+        return figures
+
+    def test_firmware(self):
+        """No fault after SeaBIOS, which replaces memslots of RAM."""
+        for machine in MACHINES:
+            with self.subTest(machine=machine):
+                qemu = self.booted(machine=machine)
+                figures = self.assert_all_mapped(qemu, f'SeaBIOS, {machine}')
+                self.assertFalse(figures['slot-zap-all'])
+                self.assertGreater(figures['slots-kept'], 8)
+                self.assertGreater(figures['slots-dropped'], 8)
+                # What firmware really changed is below 1 MiB
+                self.assertLessEqual(figures['refilled'], 16 * MIB)
+                qemu.quit()
+
+    def test_firmware_without_prefault(self):
+        """The measurement sees faults where there are some."""
+        qemu = self.booted('off')
+        _, faults = qemu.sweep()
+        print(f'# note: SeaBIOS, q35, prefault=off: {faults} faults')
+        self.assertGreater(faults, HUGE)
+        self.assertNotIn('retention', self.query(qemu))
+
+    def test_all_is_dropped(self):
+        """The quirk in force: an idle guest gets all of it back."""
+        qemu = self.booted('on,slot-zap-all=on')
+        figures = self.assert_all_mapped(qemu, 'SeaBIOS, slot-zap-all=on')
+        self.assertTrue(figures['slot-zap-all'])
+        self.assertGreaterEqual(figures['refilled'], (MIB_OF_RAM - 1) * MIB)
+
+    def test_kernel_without_the_choice(self):
+        """auto does without; off is refused with a sentence."""
+        qemu = self.booted('on', inject=NO_CHOICE)
+        figures = self.assert_all_mapped(qemu, 'quirk cannot be disabled')
+        self.assertTrue(figures['slot-zap-all'])
+        self.assert_injected(qemu)
+        qemu = self.guest('on,slot-zap-all=off', machine='q35', connect=False,
+                          inject=NO_CHOICE)
+        self.assertEqual(qemu.wait_exit(), 1)
+        self.assertIn('slot-zap-all=off: KVM cannot disable '
+                      'KVM_X86_QUIRK_SLOT_ZAP_ALL, which takes Linux 6.12',
+                      qemu.stderr)
+
+    def test_flips(self):
+        """The guest switches PAM, SMRAM and flash, refill runs in between."""
+        flash = self.machine.scratch('flash')
+        self.machine.run('/bin/cp', self.machine.path('fw/bios-256k.bin'),
+                         flash)
+        self.flips('q35', 'on', '-drive',
+                   f'if=pflash,format=raw,file={flash}', '-fw_cfg',
+                   'name=opt/prefault/flash,string=1')
+
+    def test_flips_drop_all(self):
+        """The same while each drops all mappings."""
+        self.flips('pc', 'on,slot-zap-all=on')
+
+    def flips(self, machine, prefault, *extra):
+        """One guest that flips; what it finds in memory is right."""
+        log = self.machine.scratch('trace')
+        qemu = self.booted(prefault, machine, '-D', log, '-trace',
+                           'kvm_refill_step', *extra, '-fw_cfg',
+                           f'name=opt/prefault/flips,string={FLIPS}')
+        said = qemu.wait_text('flips=', RUN_SECONDS).text
+        flips, wrong = map(int, re.findall(r'=(\d+)', said)[:2])
+        steps = self.machine.read(log).count('kvm_refill_step')
+        figures = self.assert_all_mapped(
+            qemu, f'{machine}, {prefault}: {flips} flips, {steps} steps of '
+            f'refill until their end, {wrong} wrong words')
+        self.assertEqual(wrong, 0, said)
+        self.assertGreaterEqual(flips, FLIPS)
+        self.assertGreater(figures['slots-dropped'], FLIPS // 4)
+        self.assertGreater(figures['slots-kept'], FLIPS // 4)
+        if not figures['slot-zap-all']:         # else it waits for the end
+            self.assertGreater(steps, 10, 'refill never ran in between')
+        qemu.quit()
+
+    def test_resets(self):
+        """Twenty in a row, and the mappings are the same after each."""
+        qemu = self.booted()
+        first = self.query(qemu)['elapsed-ms']
+        passes = []
+        for number in range(1, RESETS + 1):
+            since = self.reset(qemu, number)
+            done = self.completed(qemu, since)
+            self.assertEqual(done.data['status'], 'completed')
+            passes.append(done.data['elapsed-ms'])
+            self.until(lambda n=number: qemu.debugcon.count('READY') == n + 1,
+                       f'started after reset {number}')
+            self.refilled(qemu)
+            self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
+        print(f'# note: {RESETS} resets, {HUGE} huge mappings after each; '
+              f'first run {first} ms, later ones {sorted(passes)} ms')
+        self.assert_all_mapped(qemu, f'after {RESETS} resets')
+
+    def test_triple_fault(self):
+        """The guest resets the machine by a fault that it cannot handle."""
+        qemu = self.booted('on', 'q35', '-fw_cfg',
+                           'name=opt/prefault/fault,string=1')
+        since = qemu.qmp('inject-nmi').sent_ns
+        self.assertEqual(qemu.wait_event('RESET', 60, since).data['reason'],
+                         'guest-reset')
+        self.assertEqual(self.completed(qemu, since).data['status'],
+                         'completed')
+        self.until(lambda: qemu.debugcon.count('READY') == 2, 'started again')
+        self.refilled(qemu)
+        self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
+
+    def reset(self, qemu, number):
+        """By the monitor, or as the guest does; returns when."""
+        if number % 2:
+            return qemu.qmp('system_reset').sent_ns
+        since = self.machine.now_ns()
+        qemu.hmp('o /b 0xcf9 0x06')
+        return since
+
+
+if __name__ == '__main__':
+    unittest.main()
