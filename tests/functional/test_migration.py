@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Migration while memslots stay or go: no page may be lost."""
+import unittest
+
+from common import BedTest, MIB
+
+MIB_OF_RAM = 32
+RAM = MIB_OF_RAM * MIB
+HUGE = MIB_OF_RAM // 2 - 1       # firmware cuts up the first one
+RUNS = 2
+BANDWIDTH = 16 * MIB            # a second
+ROUNDS = 4                      # over memory
+
+
+class Migration(BedTest):
+
+    def pair(self, prefault, **options):
+        """A guest that runs, and one that waits for it; both with prefault."""
+        path = self.machine.scratch('migration')
+        self.machine.run('/bin/rm', '-f', path)
+        how = dict(machine='pc', kernel=True, mem=f'{MIB_OF_RAM}M', **options)
+        source = self.running(prefault, **how)
+        source.sweep()          # a page of zeros is no work for migration
+        target = self.guest(prefault, '-incoming', f'unix:{path}', wait=True,
+                            **how)
+        return source, target, f'unix:{path}'
+
+    def status(self, qemu):
+        """The migration's status."""
+        return qemu.qmp('query-migrate').value.get('status')
+
+    def migrate(self, source, uri):
+        """Begin, slowly; it ends by itself if the guest writes nothing."""
+        source.qmp('migrate-set-parameters', max_bandwidth=BANDWIDTH,
+                   downtime_limit=1)
+        source.qmp('migrate', uri=uri)
+        self.until(lambda: self.status(source) == 'active', 'migrating')
+
+    def disturb(self, source, rounds):
+        """The guest writes all memory and memslots change; how often.
+
+        Until migration went over memory so many times, and the guest too.  On
+        a busy machine the guest may write nothing for a moment, and migration
+        ends earlier.
+        """
+        flips, before = 0, len(source.sweeps)
+        done = before - 1       # sweeps when the last one was asked for
+        while self.status(source) == 'active' and (
+                self.rounds(source) < rounds or len(source.sweeps) == before):
+            if len(source.sweeps) > done:
+                done = len(source.sweeps)
+                source.qmp('inject-nmi')
+            self.flip_pam(source)
+            flips += 2
+        sweeps = len(source.sweeps) - before
+        self.assertGreater(self.rounds(source), 1)
+        self.assertGreater(flips, 0)
+        self.assertGreater(sweeps, 0)
+        return (f'{flips} memslot changes and {sweeps} sweeps while writes '
+                'were tracked')
+
+    def rounds(self, source):
+        """How many times migration went over memory."""
+        ram = source.qmp('query-migrate').value.get('ram', {})
+        return ram.get('dirty-sync-count', 0)
+
+    def finish(self, source, target):
+        """Let it come to its end."""
+        source.qmp('migrate-set-parameters', max_bandwidth=1 << 30,
+                   downtime_limit=10000)
+        self.until(lambda: self.status(source) == 'completed', 'migrated')
+        self.until(lambda: self.run_state(target) != 'inmigrate', 'loaded')
+
+    def memory(self, qemu, name):
+        """The path of a file with what a stopped guest has in memory."""
+        path = self.machine.scratch(f'memory-{name}')
+        qemu.qmp('pmemsave', val=0, size=RAM, filename=path)
+        return path
+
+    def differing_bytes(self, *paths):
+        """Compare two files of memory."""
+        _, said, _ = self.machine.run('/bin/sh', '-c', 'cmp -l ' +
+                                      ' '.join(paths) + ' | wc -l')
+        self.machine.run('/bin/rm', *paths)
+        return int(said)
+
+    def assert_same(self, source, target, what):
+        self.assertEqual(self.differing_bytes(self.memory(source, 'source'),
+                                              self.memory(target, 'target')),
+                         0)
+        kept = self.query(source)['retention']['slots-kept']
+        self.assertGreater(kept, 0)
+        print(f'# note: {what}, {kept} memslots kept; no difference')
+
+    def goes_on(self, target, sweeps):
+        """The guest goes on there, and what it has is mapped by and by."""
+        target.qmp('cont')
+        self.resumed(target)
+        figures = self.refilled(target)
+        self.assertGreater(figures['refilled'], RAM // 2)
+        target.qmp('inject-nmi')
+        sweep = target.wait_sweep(1)
+        self.assertEqual(sweep.sweep, sweeps + 1)
+
+    def once(self, prefault, what):
+        """Migrate a guest that writes; compare."""
+        source, target, uri = self.pair(prefault)
+        self.migrate(source, uri)
+        before = self.query(source)['retention']['refilled']
+        said = self.disturb(source, ROUNDS)
+        refilled = self.query(source)['retention']['refilled']
+        if self.status(source) == 'active':
+            # Memory below 1 MiB, and it would be marked dirty
+            self.assertEqual(refilled, before)
+        self.finish(source, target)
+        self.assert_same(source, target, f'{what}: {said}')
+        self.goes_on(target, len(source.sweeps))
+        source.quit()
+        target.quit()
+
+    def test_guest_that_writes(self):
+        for run in range(RUNS):
+            with self.subTest(run=run):
+                self.once('on', 'dirty bitmap')
+
+    def test_dirty_ring(self):
+        for run in range(RUNS):
+            with self.subTest(run=run):
+                self.once('on,dirty-ring-size=4096', 'dirty ring')
+
+    def test_all_is_dropped(self):
+        """With the quirk in force, refill runs beside it."""
+        self.once('on,slot-zap-all=on', 'slot-zap-all=on')
+
+    def test_only_what_came_is_mapped(self):
+        """A guest that wrote nothing: its memory is not there."""
+        path = self.machine.scratch('migration')
+        how = dict(machine='pc', mem=f'{MIB_OF_RAM}M')
+        source = self.guest('on', **how)
+        target = self.guest('on', '-incoming', f'unix:{path}', wait=True, **how)
+        source.qmp('migrate', uri=f'unix:{path}')
+        self.finish(source, target)
+        target.qmp('cont')
+        self.resumed(target)
+        figures = self.refilled(target)
+        print(f'# note: of {RAM} bytes that are mostly zero {figures}')
+        self.assertLess(figures['refilled'], RAM // 4)
+
+    def test_cancelled_and_repeated(self):
+        """Writes are tracked, then not, then tracked again."""
+        source, target, uri = self.pair('on')
+        self.migrate(source, uri)
+        self.disturb(source, 2)
+        source.qmp('migrate_cancel')
+        self.until(lambda: self.status(source) == 'cancelled', 'cancelled')
+        target.kill()
+        self.refilled(source)
+        huge = source.vm_stats()['pages_2m']
+        _, faults = source.sweep()
+        print(f'# note: tracking ended: {huge} huge mappings, {faults} faults '
+              'in a sweep')
+        self.assertEqual(huge, HUGE)
+        self.assertLessEqual(faults, 2)
+        self.machine.run('/bin/rm', '-f', uri[len('unix:'):])
+        target = self.guest('on', '-incoming', uri, wait=True, machine='pc',
+                            kernel=True, mem=f'{MIB_OF_RAM}M')
+        self.migrate(source, uri)
+        said = self.disturb(source, ROUNDS)
+        self.finish(source, target)
+        self.assert_same(source, target, f'repeated: {said}')
+
+    def test_savevm_and_loadvm(self):
+        """Memory is what was saved, and mapped as it was."""
+        path = self.machine.scratch('disk.qcow2')
+        self.make_qcow2(path)
+        qemu = self.running('on', '-drive', f'if=none,format=qcow2,file={path}',
+                            machine='pc', kernel=True, mem=f'{MIB_OF_RAM}M')
+        qemu.sweep()
+        qemu.qmp('stop')
+        saved = self.memory(qemu, 'saved')
+        self.assertEqual(qemu.hmp('savevm one'), '')
+        qemu.qmp('cont')
+        qemu.sweep()
+        self.flip_pam(qemu)
+        qemu.qmp('stop')
+        self.assertEqual(qemu.hmp('loadvm one'), '')
+        self.assertEqual(
+            self.differing_bytes(saved, self.memory(qemu, 'loaded')), 0)
+        since = qemu.qmp('cont').sent_ns
+        self.resumed(qemu, since)
+        self.refilled(qemu)
+        huge = qemu.vm_stats()['pages_2m']
+        _, faults = qemu.sweep()
+        print(f'# note: loaded: {huge} huge mappings, {faults} faults in a '
+              'sweep')
+        self.assertEqual(huge, HUGE)
+        self.assertLessEqual(faults, 2)
+
+
+if __name__ == '__main__':
+    unittest.main()
