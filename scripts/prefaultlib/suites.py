@@ -170,6 +170,7 @@ def compare(results, choose, floor=comparison.FLOOR):
 def functional(results, options):
     """our QEMU in the test bed"""
     build('default')
+    build('pristine')       # compared with, and L0 of the beds that run OVMF
     python_files(results, 'functional', FUNCTIONAL_TIMEOUT,
                  options.require_bed, ALONE)
 

@@ -140,7 +140,10 @@ class Tree:
 
 
 class Pristine(Tree):
-    """QEMU as it is, for comparison; the first patch lets it build."""
+    """QEMU as it is, for comparison, and to emulate the test bed's L1.
+
+    Of our patches it has the first, which lets it build, and those for the bed.
+    """
 
     def __init__(self):
         # One level down, so that paths from its build directory to its
@@ -151,7 +154,8 @@ class Pristine(Tree):
         return {}
 
     def _series(self):
-        return super()._series()[:1]
+        return super()._series()[:1] + sorted(
+            paths.BED_PATCHES.glob('*.patch'))
 
 
 def overlay_files(root):
