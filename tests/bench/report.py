@@ -5,6 +5,7 @@ Markdown with aligned columns serves both.
 """
 import textwrap
 
+import firmware
 import matrix
 import quiet
 
@@ -102,7 +103,12 @@ def matrix_table(rows):
     return table(matrix.HEAD, map(matrix.cells, rows))
 
 
-def document(options, machine, rows, bars):
+def firmware_table(rows):
+    """The table of firmware and what it leaves."""
+    return table(firmware.HEAD, map(firmware.cells, rows))
+
+
+def document(options, machine, rows, boots, bars):
     """The whole document."""
     kinds = '\n'.join(f'* {kind.name}: {kind.text}.' for kind in options.kinds)
     return f'''# Benchmarks
@@ -123,6 +129,15 @@ to a page.
 {matrix_table(rows)}
 {kinds}
 
+## What firmware leaves of it
+
+A guest of {firmware.MIB} MiB that firmware boots and that then writes one word in
+every page.  A boot is from RESUME to the guest's first word.  *Off* makes the same
+memslots as the unpatched QEMU does (tests/functional/test_unpatched.py); *mapped
+once* has neither retention nor refill: KVM drops all mappings with each memslot
+that is deleted, and nothing is mapped again.
+
+{firmware_table(boots)}
 {METHOD.format(calm=quiet.CALM_SHARE)}'''
 
 

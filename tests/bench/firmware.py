@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of firmware: what it costs, and what of the mappings it leaves.
+
+Needs a machine whose clock counts emulated instructions, with OVMF.
+"""
+import collections
+
+import start
+from prefaultlib import say
+
+MIB = 512
+HEAD = ('firmware', 'way', 'faults until the guest', 'faults in its sweep',
+        'memslots deleted', 'huge mappings', 'boot, million instructions')
+
+FLASH = ('-drive', 'if=pflash,unit=0,format=raw,readonly=on,file={code}',
+         '-drive', 'if=pflash,unit=1,format=raw,file={variables}')
+
+Firmware = collections.namedtuple('Firmware', 'name machine kernel extra')
+FIRMWARE = (Firmware('SeaBIOS, pc', 'pc', True, ()),
+            Firmware('SeaBIOS, q35', 'q35', True, ()),
+            Firmware('OVMF, q35', 'q35,i8042=off,sata=off', 'guest.efi', FLASH))
+
+# Mapped before the guest's start and never after: any deletion of a memslot
+# drops all, and refill is told (PAGEMAP_SCAN) that the host has nothing
+ONCE = start.Way('prefault=on, mapped once', 'kvm,prefault=on,slot-zap-all=on',
+                 '', 'ioctl:0xc0606610:return=0')
+OURS = start.Way('prefault=on', 'kvm,prefault=on', '', None)
+WAYS = (start.OFF, ONCE, OURS)
+
+Row = collections.namedtuple(
+    'Row', 'firmware way before sweep deleted huge boot_ns')
+
+
+def measure(machine):
+    """Boot each firmware in each way; returns the rows."""
+    todo = [(firmware, way) for firmware in FIRMWARE for way in WAYS]
+    rows = []
+    for number, (firmware, way) in enumerate(todo, 1):
+        say.step(f'firmware, {number} of {len(todo)}: {firmware.name}, '
+                 f'{way.name}')
+        rows.append(booted(machine, firmware, way))
+    return rows
+
+
+def arguments(machine, firmware):
+    """QEMU's arguments for the firmware, with flash as it comes."""
+    variables = machine.scratch('variables')
+    machine.run('/bin/cp', machine.path('fw/OVMF_VARS_4M.fd'), variables)
+    return [word.format(code=machine.path('fw/OVMF_CODE_4M.fd'),
+                        variables=variables) for word in firmware.extra]
+
+
+def booted(machine, firmware, way):
+    """One boot, and a sweep by the guest once nothing is pending; a Row."""
+    log = machine.scratch('memslots')
+    with machine.guest(*arguments(machine, firmware), '-D', log,
+                       '-trace', 'kvm_set_user_memory',
+                       machine=firmware.machine, mem=f'{MIB}M',
+                       accel=way.accel, inject=way.inject, wait=True,
+                       kernel=firmware.kernel, paused=True) as qemu:
+        qemu.qmp('cont')
+        resumed = qemu.wait_event('RESUME', start.LONG).ns
+        boot_ns = qemu.wait_text('READY', start.LONG).ns - resumed
+        deleted = machine.read(log).count(' size=0x0 ')
+        while qemu.qmp('query-prefault').value.get(
+                'retention', {}).get('refill-pending'):
+            pass
+        before = qemu.faults()
+        _, faults = qemu.sweep(start.LONG)
+        row = Row(firmware.name, way.name, before, faults, deleted,
+                  qemu.vm_stats()['pages_2m'], boot_ns)
+        start.finish(qemu, way)
+    return row
+
+
+def cells(row):
+    """A row as the table shows it."""
+    return (row.firmware, row.way, row.before, row.sweep, row.deleted,
+            row.huge, f'{row.boot_ns / 1e6:.0f}')
