@@ -31,7 +31,8 @@ from prefaultlib import debs, err, paths  # noqa: E402
 KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
 KERNEL_SUITES = ('bookworm-backports', 'trixie')
 MODULES = ('kvm-amd',)          # loaded at boot
-MODULES_EXTRA = ('loop',)       # for BedMachine.load()
+# For BedMachine.load()
+MODULES_EXTRA = ('loop', 'vfio-pci', 'vfio-iommu-type1')
 TOOLS = ('mke2fs', 'setpriv')   # those that the host has; see Machine.tool()
 FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
 FIRMWARE = ('bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin',

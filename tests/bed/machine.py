@@ -171,6 +171,12 @@ class Machine:
 CPU = 'max,+svm,+npt,-erms'
 
 
+# A device that does nothing by itself, behind the IOMMU that L1's kernel has a
+# driver for
+VFIO_DEVICE = '0000:00:10.0'
+ASSIGNABLE = ['-device', 'intel-iommu', '-device', 'edu,addr=0x10']
+
+
 class BedMachine(Machine):
     """L1: a Debian kernel with kvm-amd and nested paging, emulated by TCG.
 
@@ -179,11 +185,13 @@ class BedMachine(Machine):
     icount:   a deterministic clock: one CPU, one thread, time is the count of
               emulated instructions (1 ns each)
     uefi:     OVMF is among the firmware, and L0 can run it
+    vfio:     a PCI device, at VFIO_DEVICE, can be assigned to a guest
     """
 
     kind = 'bed'
 
-    def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False):
+    def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False,
+                 vfio=False):
         root = artifacts.initramfs(uefi)
         image, _ = artifacts.kernel()
         self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
@@ -191,6 +199,7 @@ class BedMachine(Machine):
         theirs = self._open(self._tail)
         argv = [artifacts.l0_qemu(uefi), *numa(nodes, smp, mem)]
         argv += self._argv(smp, mem, icount, image, root, theirs.fileno())
+        argv += ASSIGNABLE if vfio else []
         with open(Path(self._dir.name) / 'l0', 'wb') as log:
             self._l0 = subprocess.Popen(
                 [str(word) for word in argv], stdin=subprocess.DEVNULL,
@@ -218,7 +227,8 @@ class BedMachine(Machine):
                 '-nodefaults', '-display', 'none', '-no-reboot',
                 '-monitor', 'none', '-serial', f'file:{self._console}',
                 '-kernel', image, '-initrd', root,
-                '-append', 'console=ttyS0 panic=-1 quiet kvm_amd.npt=1',
+                '-append', 'console=ttyS0 panic=-1 quiet kvm_amd.npt=1 '
+                'intel_iommu=on',
                 '-chardev', f'socket,id=agent,fd={agent_fd}',
                 '-device', 'virtio-serial-pci',
                 '-device', 'virtserialport,chardev=agent,name=prefault.agent']
@@ -263,6 +273,18 @@ class BedMachine(Machine):
                                  f'test -d /sys/module/{module}')
         if code:
             raise BedError(f'no module {module}: {said}')
+
+    def assignable(self):
+        """Give VFIO_DEVICE to VFIO; returns its name for vfio-pci,host=."""
+        self.load('vfio_pci')
+        for path, text in (
+                ('/sys/module/vfio_iommu_type1/parameters/'
+                 'allow_unsafe_interrupts', '1'),
+                (f'/sys/bus/pci/devices/{VFIO_DEVICE}/driver_override',
+                 'vfio-pci'),
+                ('/sys/bus/pci/drivers_probe', VFIO_DEVICE)):
+            self.write(path, text)
+        return VFIO_DEVICE
 
     def close(self):
         atexit.unregister(self.close)

@@ -8,7 +8,6 @@ from common import BedTest, MIB, RUN_SECONDS
 MIB_OF_RAM = 512
 # Guest memory in huge pages, less the first one, which firmware cuts up
 HUGE = MIB_OF_RAM // 2 - 1
-# Without prefault the sweep takes at least one fault for each huge page
 BELOW_1_MIB = 2
 
 MACHINES = ('pc', 'q35')
