@@ -9,8 +9,9 @@ import start
 from prefaultlib import say
 
 MIB = 512
-HEAD = ('firmware', 'way', 'faults until the guest', 'faults in its sweep',
-        'memslots deleted', 'huge mappings', 'boot, million instructions')
+HEAD = ('firmware', 'way', 'memslots deleted', 'faults until the guest',
+        'huge mappings then', 'faults in its sweep',
+        'boot, million instructions')
 
 FLASH = ('-drive', 'if=pflash,unit=0,format=raw,readonly=on,file={code}',
          '-drive', 'if=pflash,unit=1,format=raw,file={variables}')
@@ -28,7 +29,7 @@ OURS = start.Way('prefault=on', 'kvm,prefault=on', '', None)
 WAYS = (start.OFF, ONCE, OURS)
 
 Row = collections.namedtuple(
-    'Row', 'firmware way before sweep deleted huge boot_ns')
+    'Row', 'firmware way deleted before huge sweep boot_ns')
 
 
 def measure(machine):
@@ -65,15 +66,15 @@ def booted(machine, firmware, way):
         while qemu.qmp('query-prefault').value.get(
                 'retention', {}).get('refill-pending'):
             pass
-        before = qemu.faults()
+        before, huge = qemu.faults(), qemu.vm_stats()['pages_2m']
         _, faults = qemu.sweep(start.LONG)
-        row = Row(firmware.name, way.name, before, faults, deleted,
-                  qemu.vm_stats()['pages_2m'], boot_ns)
+        row = Row(firmware.name, way.name, deleted, before, huge, faults,
+                  boot_ns)
         start.finish(qemu, way)
     return row
 
 
 def cells(row):
     """A row as the table shows it."""
-    return (row.firmware, row.way, row.before, row.sweep, row.deleted,
-            row.huge, f'{row.boot_ns / 1e6:.0f}')
+    return (row.firmware, row.way, row.deleted, row.before, row.huge,
+            row.sweep, f'{row.boot_ns / 1e6:.0f}')
