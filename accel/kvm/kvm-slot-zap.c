@@ -6,12 +6,11 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
+#include "hw/core/prefault.h"
 #include "hw/qdev-core.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-common.h"
 #include "qapi/qapi-visit-common.h"
-#include "qapi/util.h"
-#include "qapi/visitor.h"
 #include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
@@ -36,24 +35,7 @@ static void get_slot_zap_all(Object *obj, Visitor *v, const char *name,
 static void set_slot_zap_all(Object *obj, Visitor *v, const char *name,
                              void *opaque, Error **errp)
 {
-    g_autofree char *str = NULL;
-    int value;
-
-    if (phase_check(PHASE_MACHINE_READY)) {
-        error_setg(errp, "%s cannot be changed any more: give it on the "
-                   "command line", name);
-        return;
-    }
-    /* As a string, for an error that says what would work */
-    if (!visit_type_str(v, name, &str, errp)) {
-        return;
-    }
-    value = qapi_enum_parse(&OnOffAuto_lookup, str, -1, NULL);
-    if (value < 0) {
-        error_setg(errp, "slot-zap-all=%s is none of on, off and auto", str);
-        return;
-    }
-    wanted = value;
+    prefault_set_on_off_auto(v, name, &wanted, errp);
 }
 
 void kvm_slot_zap_class_init(ObjectClass *oc)

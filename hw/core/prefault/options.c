@@ -78,26 +78,35 @@ static void get_mode(Object *obj, Visitor *v, const char *name, void *opaque,
     visit_type_OnOffAuto(v, name, &option->mode, errp);
 }
 
-static void set_mode(Object *obj, Visitor *v, const char *name, void *opaque,
-                     Error **errp)
+bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
+                              Error **errp)
 {
-    ModeOption *option = opaque;
     g_autofree char *str = NULL;
     int mode;
 
     /* As a string, for an error that says what would work */
     if (!options_may_change(name, errp) ||
         !visit_type_str(v, name, &str, errp)) {
-        return;
+        return false;
     }
     mode = qapi_enum_parse(&OnOffAuto_lookup, str, -1, NULL);
     if (mode < 0) {
-        error_setg(errp, "prefault=%s is none of on, off and auto", str);
-        return;
+        error_setg(errp, "%s=%s is none of on, off and auto", name, str);
+        return false;
     }
-    option->given = true;
-    option->mode = mode;
-    prefault_enable();
+    *value = mode;
+    return true;
+}
+
+static void set_mode(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    ModeOption *option = opaque;
+
+    if (prefault_set_on_off_auto(v, name, &option->mode, errp)) {
+        option->given = true;
+        prefault_enable();
+    }
 }
 
 static void get_threads(Object *obj, Visitor *v, const char *name,

@@ -75,6 +75,20 @@ void prefault_machine_class_init(ObjectClass *oc);
 void prefault_set_backend(const PrefaultBackend *backend);
 
 /**
+ * prefault_set_on_off_auto: set an option that takes on, off or auto
+ * @v: what was given for it
+ * @name: of the option
+ * @value: filled with what was given; left alone on failure
+ *
+ * Context: BQL.
+ *
+ * Returns: false if it is none of the three, or if it is too late: options shape
+ *          what happens from the first start on.
+ */
+bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
+                              Error **errp);
+
+/**
  * prefault_is_wanted: was a mode other than off chosen?
  *
  * Context: BQL, after the options were read.
