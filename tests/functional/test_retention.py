@@ -8,7 +8,6 @@ from common import BedTest, MIB, RUN_SECONDS
 MIB_OF_RAM = 512
 # Guest memory in huge pages, less the first one, which firmware cuts up
 HUGE = MIB_OF_RAM // 2 - 1
-BELOW_1_MIB = 2
 
 MACHINES = ('pc', 'q35')
 RESETS = 20
@@ -25,24 +24,13 @@ class Retention(BedTest):
         return self.running(prefault, *extra, machine=machine, kernel=True,
                             mem=f'{MIB_OF_RAM}M', **options)
 
-    def assert_all_mapped(self, qemu, what):
-        """All is mapped huge, and the guest writes it without faults."""
-        figures = self.refilled(qemu)
-        self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
-        sweep, faults = qemu.sweep()
-        print(f'# note: {what}: {faults} faults in {sweep.pages} pages; '
-              f'{figures}')
-        self.assertGreater(sweep.pages, (MIB_OF_RAM - 1) * MIB // 4096)
-        self.assertLessEqual(faults, BELOW_1_MIB)
-        self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
-        return figures
-
     def test_firmware(self):
         """No fault after SeaBIOS, which replaces memslots of RAM."""
         for machine in MACHINES:
             with self.subTest(machine=machine):
                 qemu = self.booted(machine=machine)
-                figures = self.assert_all_mapped(qemu, f'SeaBIOS, {machine}')
+                figures = self.assert_all_mapped(qemu, MIB_OF_RAM,
+                                                 f'SeaBIOS, {machine}')
                 self.assertFalse(figures['slot-zap-all'])
                 self.assertGreater(figures['slots-kept'], 8)
                 self.assertGreater(figures['slots-dropped'], 8)
@@ -61,14 +49,16 @@ class Retention(BedTest):
     def test_all_is_dropped(self):
         """The quirk in force: an idle guest gets all of it back."""
         qemu = self.booted('on,slot-zap-all=on')
-        figures = self.assert_all_mapped(qemu, 'SeaBIOS, slot-zap-all=on')
+        figures = self.assert_all_mapped(qemu, MIB_OF_RAM,
+                                         'SeaBIOS, slot-zap-all=on')
         self.assertTrue(figures['slot-zap-all'])
         self.assertGreaterEqual(figures['refilled'], (MIB_OF_RAM - 1) * MIB)
 
     def test_kernel_without_the_choice(self):
         """auto does without; off is refused with a sentence."""
         qemu = self.booted('on', inject=NO_CHOICE)
-        figures = self.assert_all_mapped(qemu, 'quirk cannot be disabled')
+        figures = self.assert_all_mapped(qemu, MIB_OF_RAM,
+                                         'quirk cannot be disabled')
         self.assertTrue(figures['slot-zap-all'])
         self.assert_injected(qemu)
         qemu = self.guest('on,slot-zap-all=off', machine='q35', connect=False,
@@ -101,8 +91,9 @@ class Retention(BedTest):
         flips, wrong = map(int, re.findall(r'=(\d+)', said)[:2])
         steps = self.machine.read(log).count('kvm_refill_step')
         figures = self.assert_all_mapped(
-            qemu, f'{machine}, {prefault}: {flips} flips, {steps} steps of '
-            f'refill until their end, {wrong} wrong words')
+            qemu, MIB_OF_RAM,
+            f'{machine}, {prefault}: {flips} flips, {steps} steps of refill '
+            f'until their end, {wrong} wrong words')
         self.assertEqual(wrong, 0, said)
         self.assertGreaterEqual(flips, FLIPS)
         self.assertGreater(figures['slots-dropped'], FLIPS // 4)
@@ -127,7 +118,7 @@ class Retention(BedTest):
             self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
         print(f'# note: {RESETS} resets, {HUGE} huge mappings after each; '
               f'first run {first} ms, later ones {sorted(passes)} ms')
-        self.assert_all_mapped(qemu, f'after {RESETS} resets')
+        self.assert_all_mapped(qemu, MIB_OF_RAM, f'after {RESETS} resets')
 
     def test_triple_fault(self):
         """The guest resets the machine by a fault that it cannot handle."""
