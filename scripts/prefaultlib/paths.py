@@ -28,6 +28,7 @@ QEMU = QEMU_BUILD / 'qemu-system-x86_64'
 BED = BUILD / 'bed'                  # the test bed's kernels and initramfs
 LOGS = BUILD / 'logs'
 PRISTINE = BUILD / 'pristine'        # QEMU without ours, for comparison
+PRISTINE_QEMU = PRISTINE / 'qemu' / 'qemu-system-x86_64'
 
 CACHE = Path(os.environ.get('PREFAULT_CACHE')
              or Path(os.environ.get('XDG_CACHE_HOME')

@@ -100,12 +100,18 @@ def l0_qemu(uefi=False):
 
     uefi: one that has patches/bed, without which OVMF in L2 makes it abort
     """
-    path = paths.PRISTINE / 'qemu/qemu-system-x86_64' if uefi else qemu()
-    path = Path(os.environ.get('PREFAULT_BED_L0') or path)
-    if not path.exists():
-        skip(f'no QEMU that emulates an L1 with OVMF at {path}',
+    named = os.environ.get('PREFAULT_BED_L0')
+    if named:
+        return Path(named)
+    return pristine_qemu() if uefi else qemu()
+
+
+def pristine_qemu():
+    """The unpatched QEMU, but for patches/bed."""
+    if not paths.PRISTINE_QEMU.exists():
+        skip(f'no unpatched QEMU at {paths.PRISTINE_QEMU}',
              'run scripts/check functional')
-    return path
+    return paths.PRISTINE_QEMU
 
 
 def programs():

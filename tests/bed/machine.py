@@ -177,6 +177,10 @@ VFIO_DEVICE = '0000:00:10.0'
 ASSIGNABLE = ['-device', 'intel-iommu', '-device', 'edu,addr=0x10']
 
 
+# For OVMF, which takes seconds to look for a keyboard and disks, in a bed at least
+OVMF_MACHINE = 'q35,i8042=off,sata=off'
+
+
 class BedMachine(Machine):
     """L1: a Debian kernel with kvm-amd and nested paging, emulated by TCG.
 
@@ -273,6 +277,18 @@ class BedMachine(Machine):
                                  f'test -d /sys/module/{module}')
         if code:
             raise BedError(f'no module {module}: {said}')
+
+    def variables(self):
+        """A new flash image of UEFI variables; its path."""
+        path = self.scratch('variables')
+        self.run('/bin/cp', self.path('fw/OVMF_VARS_4M.fd'), path)
+        return path
+
+    def ovmf(self, variables, code='OVMF_CODE_4M.fd'):
+        """QEMU's arguments for OVMF in flash, with these variables."""
+        return ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,file='
+                + self.path(f'fw/{code}'),
+                '-drive', f'if=pflash,unit=1,format=raw,file={variables}']
 
     def assignable(self):
         """Give VFIO_DEVICE to VFIO; returns its name for vfio-pci,host=."""

@@ -5,6 +5,7 @@ Needs a machine whose clock counts emulated instructions, with OVMF.
 """
 import collections
 
+import bed
 import start
 from prefaultlib import say
 
@@ -13,13 +14,11 @@ HEAD = ('firmware', 'way', 'memslots deleted', 'faults until the guest',
         'huge mappings then', 'faults in its sweep',
         'boot, million instructions')
 
-FLASH = ('-drive', 'if=pflash,unit=0,format=raw,readonly=on,file={code}',
-         '-drive', 'if=pflash,unit=1,format=raw,file={variables}')
-
-Firmware = collections.namedtuple('Firmware', 'name machine kernel extra')
-FIRMWARE = (Firmware('SeaBIOS, pc', 'pc', True, ()),
-            Firmware('SeaBIOS, q35', 'q35', True, ()),
-            Firmware('OVMF, q35', 'q35,i8042=off,sata=off', 'guest.efi', FLASH))
+# uefi: OVMF instead of the machine's own
+Firmware = collections.namedtuple('Firmware', 'name machine uefi')
+FIRMWARE = (Firmware('SeaBIOS, pc', 'pc', False),
+            Firmware('SeaBIOS, q35', 'q35', False),
+            Firmware('OVMF, q35', bed.OVMF_MACHINE, True))
 
 # Mapped before the guest's start and never after: any deletion of a memslot
 # drops all, and refill is told (PAGEMAP_SCAN) that the host has nothing
@@ -43,22 +42,16 @@ def measure(machine):
     return rows
 
 
-def arguments(machine, firmware):
-    """QEMU's arguments for the firmware, with flash as it comes."""
-    variables = machine.scratch('variables')
-    machine.run('/bin/cp', machine.path('fw/OVMF_VARS_4M.fd'), variables)
-    return [word.format(code=machine.path('fw/OVMF_CODE_4M.fd'),
-                        variables=variables) for word in firmware.extra]
-
-
 def booted(machine, firmware, way):
     """One boot, and a sweep by the guest once nothing is pending; a Row."""
     log = machine.scratch('memslots')
-    with machine.guest(*arguments(machine, firmware), '-D', log,
+    flash = machine.ovmf(machine.variables()) if firmware.uefi else []
+    with machine.guest(*flash, '-D', log,
                        '-trace', 'kvm_set_user_memory',
                        machine=firmware.machine, mem=f'{MIB}M',
                        accel=way.accel, inject=way.inject, wait=True,
-                       kernel=firmware.kernel, paused=True) as qemu:
+                       kernel='guest.efi' if firmware.uefi else True,
+                       paused=True) as qemu:
         qemu.qmp('cont')
         resumed = qemu.wait_event('RESUME', start.LONG).ns
         boot_ns = qemu.wait_text('READY', start.LONG).ns - resumed

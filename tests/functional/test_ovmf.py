@@ -17,8 +17,6 @@ BOOT_SECONDS = 120
 # Less would mean that OVMF has not written a variable
 DELETIONS = 100
 
-# OVMF takes seconds to look for a keyboard and disks, in a bed at least
-MACHINE = 'q35,i8042=off,sata=off'
 CODE = {'no SMM': 'OVMF_CODE_4M.fd', 'SMM': 'OVMF_CODE_4M.secboot.fd'}
 SMM = ['-global', 'driver=cfi.pflash01,property=secure,value=on',
        '-global', 'ICH9-LPC.disable_s3=1']
@@ -31,23 +29,13 @@ class Ovmf(BedTest):
         # With one CPU a boot takes two thirds of the time
         cls.machine = bed.shared(uefi=True, smp=1)
 
-    def variables(self):
-        """A new flash image of variables; its path."""
-        path = self.machine.scratch('variables')
-        self.machine.run('/bin/cp', self.machine.path('fw/OVMF_VARS_4M.fd'),
-                         path)
-        return path
-
     def booted(self, what, prefault, variables, *extra):
         """A guest that OVMF has started: (Qemu, boots it counts)."""
-        code = self.machine.path(f'fw/{CODE[what]}')
         log = self.machine.scratch('memslots')
         since = self.machine.now_ns()
         qemu = self.guest(
-            prefault, '-drive',
-            f'if=pflash,unit=0,format=raw,readonly=on,file={code}', '-drive',
-            f'if=pflash,unit=1,format=raw,file={variables}', '-D', log,
-            '-trace', 'kvm_set_user_memory', *extra, machine=MACHINE,
+            prefault, *self.machine.ovmf(variables, CODE[what]), '-D', log,
+            '-trace', 'kvm_set_user_memory', *extra, machine=bed.OVMF_MACHINE,
             mem=f'{MIB_OF_RAM}M', kernel='guest.efi', wait=True, paused=False)
         ready = qemu.wait_text('READY', BOOT_SECONDS).ns
         deleted = self.machine.read(log).count('size=0x0 ')
@@ -93,7 +81,7 @@ class Ovmf(BedTest):
 
         Each boot reads from flash what the one before has written.
         """
-        variables = self.variables()
+        variables = self.machine.variables()
         qemu, boots = self.booted('no SMM', 'on', variables)
         self.assertEqual(boots, 1)
         self.assert_all_mapped(qemu)
@@ -106,7 +94,7 @@ class Ovmf(BedTest):
 
     def test_with_smm(self):
         """No fault outside TSEG, wherever that begins in a memslot."""
-        variables = self.variables()
+        variables = self.machine.variables()
         for boot, tseg in enumerate((DEFAULT_TSEG, SMALL_TSEG), 1):
             with self.subTest(tseg=tseg):
                 qemu, boots = self.booted(

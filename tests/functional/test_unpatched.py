@@ -4,9 +4,7 @@ import re
 import unittest
 
 from common import bed
-from prefaultlib import paths
 
-PRISTINE = paths.PRISTINE / 'qemu/qemu-system-x86_64'
 MACHINES = ('pc', 'q35')
 CALL = re.compile(r'kvm_set_user_memory (.*)')
 # Where memory lies in QEMU differs from one run to the next
@@ -18,9 +16,7 @@ class Unpatched(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        if not PRISTINE.exists():
-            raise unittest.SkipTest(f'no unpatched QEMU at {PRISTINE} (run '
-                                    'scripts/check functional)')
+        cls.pristine = str(bed.artifacts.pristine_qemu())
         cls.machine = bed.HostMachine()
         cls.addClassCleanup(cls.machine.close)
 
@@ -40,7 +36,7 @@ class Unpatched(unittest.TestCase):
         """Call for call the same; with prefault they are others."""
         for machine in MACHINES:
             with self.subTest(machine=machine):
-                pristine = self.calls(machine, 'kvm', str(PRISTINE))
+                pristine = self.calls(machine, 'kvm', self.pristine)
                 print(f'# note: {machine}: {len(pristine)} calls of '
                       'KVM_SET_USER_MEMORY_REGION without prefault')
                 self.assertEqual(self.calls(machine, 'kvm'), pristine)
