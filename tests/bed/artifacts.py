@@ -54,7 +54,8 @@ PROGRAMS = {
 }
 GUEST_INPUTS = ['guest/entry.S', 'guest/guest.c', 'guest/guest.ld',
                 'guest/kernel.ld', 'guest/efi.S', 'guest/efi.c',
-                'guest/efi.ld', 'guest/Makefile']
+                'guest/efi.ld', 'guest/io.h', 'guest/fw-cfg.h',
+                'guest/histogram.h', 'guest/Makefile']
 GUESTS = ['guest.bin', 'kernel.elf', 'guest.efi']
 
 INIT = '''#!/bin/busybox sh

@@ -30,19 +30,13 @@
  * Cycles are those of rdtsc.  median and p99 come from a histogram with 16
  * steps an octave: exact below 16, within 3 % above; max and total are exact.
  */
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
+#include "fw-cfg.h"
+#include "histogram.h"
+#include "io.h"
 
 enum {
-    PORT_DEBUG = 0x402,
     PORT_PCI_ADDRESS = 0xcf8,
     PORT_PCI_DATA = 0xcfc,
-    PORT_FW_CFG_SELECT = 0x510,
-    PORT_FW_CFG_DATA = 0x511,
-    FW_CFG_FILE_DIR = 0x19,
-    PAGE = 4096,
     LOCAL_APIC = 0xfee00000,
     WORD_IN_PAGE = 0xff8,       /* guest.ld keeps this word of our page free */
     FLASH = 0xfffff000,         /* the last sector before 4 GiB */
@@ -53,8 +47,6 @@ enum {
     Q35_EXT_TSEG_MIB = 0x50,    /* 16 bits */
     Q35_ESMRAMC = 0x9e,
     TSEG_ENABLED = 1,
-    STEPS = 16,                 /* histogram steps for one power of two */
-    BUCKETS = 29 * STEPS,
     MAX_RANGES = 8,
 };
 
@@ -72,80 +64,6 @@ volatile u32 go_count;          /* counted up by nmi_entry, in entry.S */
 /* Halt until the count of NMIs is not @seen; one that came early counts. */
 void wait_for_go(u32 seen);
 
-static void outb(u16 port, u8 value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static void outw(u16 port, u16 value)
-{
-    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static u8 inb(u16 port)
-{
-    u8 value;
-
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static void outl(u16 port, u32 value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static u64 rdtsc_ordered(void)
-{
-    u64 tsc;
-
-    /* mfence drains the store under test, lfence keeps rdtsc in its place */
-    __asm__ volatile("mfence; lfence; rdtsc; lfence" : "=A"(tsc) : : "memory");
-    return tsc;
-}
-
-static void print(const char *text)
-{
-    while (*text) {
-        outb(PORT_DEBUG, *text++);
-    }
-}
-
-/* Divide *@value by ten and return the remainder, without libgcc. */
-static u32 div10(u64 *value)
-{
-    u32 high = *value >> 32, low = *value, rest = high % 10;
-
-    __asm__("divl %2" : "+a"(low), "+d"(rest) : "r"(10));
-    *value = (u64)(high / 10) << 32 | low;
-    return rest;
-}
-
-static void print_number(const char *name, u64 value)
-{
-    char text[21];
-    u32 i = sizeof(text);
-
-    text[--i] = 0;
-    do {
-        text[--i] = '0' + div10(&value);
-    } while (value);
-    print(name);
-    print(text + i);
-}
-
-static u64 fw_cfg_read(u32 bytes, int big_endian)
-{
-    u64 value = 0;
-
-    for (u32 i = 0; i < bytes; i++) {
-        u64 byte = inb(PORT_FW_CFG_DATA);
-
-        value |= byte << 8 * (big_endian ? bytes - 1 - i : i);
-    }
-    return value;
-}
-
 /*
  * inject-nmi arrives at the local APIC's pin LINT1: let that pin through as an
  * NMI.  An APIC that is disabled by software, as after reset, masks it.
@@ -154,31 +72,6 @@ static void enable_nmi_pin(void)
 {
     *(volatile u32 *)(LOCAL_APIC + 0xf0) = 0x1ff;       /* spurious: enable */
     *(volatile u32 *)(LOCAL_APIC + 0x360) = 0x400;      /* LINT1: NMI */
-}
-
-/* Select the file @name.  Returns its size, 0 if there is none. */
-static u32 fw_cfg_open(const char *name)
-{
-    outw(PORT_FW_CFG_SELECT, FW_CFG_FILE_DIR);
-    for (u32 count = fw_cfg_read(4, 1); count; count--) {
-        u32 size = fw_cfg_read(4, 1);
-        u16 select = fw_cfg_read(4, 1) >> 16;
-        int same = 1, ended = 0;
-
-        for (u32 i = 0; i < 56; i++) {
-            char c = inb(PORT_FW_CFG_DATA);
-
-            if (!ended) {
-                same &= c == name[i];
-                ended = !c || !name[i];
-            }
-        }
-        if (same) {
-            outw(PORT_FW_CFG_SELECT, select);
-            return size;
-        }
-    }
-    return 0;
 }
 
 /* A byte of the host bridge's configuration space */
@@ -250,42 +143,6 @@ static void find_ram(void)
     }
 }
 
-static u32 bucket_of(u32 cycles)
-{
-    u32 top;
-
-    if (cycles < STEPS) {
-        return cycles;
-    }
-    top = 31 - __builtin_clz(cycles);
-    return (top - 3) * STEPS + (cycles >> (top - 4)) % STEPS;
-}
-
-/* The middle of what falls into @bucket. */
-static u32 bucket_value(u32 bucket)
-{
-    u32 top = bucket / STEPS + 3;
-
-    if (bucket < STEPS) {
-        return bucket;
-    }
-    return ((STEPS + bucket % STEPS) << (top - 4)) + (1u << (top - 4)) / 2;
-}
-
-static u32 percentile(u32 count, u32 percent)
-{
-    /* no overflow: at most 2^20 pages */
-    u32 rank = (count * percent + 99) / 100, seen = 0;
-
-    for (u32 i = 0; i < BUCKETS; i++) {
-        seen += histogram[i];
-        if (seen >= rank) {
-            return bucket_value(i);
-        }
-    }
-    return 0;
-}
-
 static void sweep(u32 number)
 {
     u32 pages = 0, max = 0;
@@ -315,8 +172,8 @@ static void sweep(u32 number)
     print_number("prefault-guest: sweep=", number);
     print_number(" pages=", pages);
     print_number(" skipped=", skipped_pages);
-    print_number(" median=", percentile(pages, 50));
-    print_number(" p99=", percentile(pages, 99));
+    print_number(" median=", percentile(histogram, pages, 50));
+    print_number(" p99=", percentile(histogram, pages, 99));
     print_number(" max=", max);
     print_number(" total=", total);
     print("\nDONE\n");
@@ -405,17 +262,6 @@ static void triple_fault(void)
     } __attribute__((packed)) none = { 0, 0 };
 
     __asm__ volatile("lidt %0; ud2" : : "m"(none));
-}
-
-/* The decimal number in the fw_cfg file @name, 0 if there is none */
-static u32 fw_cfg_number(const char *name)
-{
-    u32 size = fw_cfg_open(name), number = 0;
-
-    while (size--) {
-        number = number * 10 + inb(PORT_FW_CFG_DATA) - '0';
-    }
-    return number;
 }
 
 void guest_main(void)
