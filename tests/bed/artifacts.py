@@ -50,13 +50,18 @@ tester:x:1000:1000:tester:/tmp:/bin/sh
 PROGRAMS = {
     'agent': (GCC + ['-static'], ['agent/agent.c', 'agent/agent-proto.c']),
     'barefault': (GCC + ['-static'], ['agent/barefault.c']),
-    'inject.so': (GCC + ['-shared', '-fPIC'], ['inject/inject.c']),
+    'inject.so': (GCC + ['-shared', '-fPIC'],
+                  ['inject/inject.c', 'inject/rules.c']),
 }
 GUEST_INPUTS = ['guest/entry.S', 'guest/guest.c', 'guest/guest.ld',
                 'guest/kernel.ld', 'guest/efi.S', 'guest/efi.c',
                 'guest/efi.ld', 'guest/io.h', 'guest/fw-cfg.h',
-                'guest/histogram.h', 'guest/Makefile']
-GUESTS = ['guest.bin', 'kernel.elf', 'guest.efi']
+                'guest/histogram.h', 'guest/Makefile',
+                *(f'guest/convert/{name}' for name in (
+                    'entry.S', 'trap.S', 'convert.ld', 'convert.h', 'window.h',
+                    'main.c', 'hypercall.c', 'memory.c', 'smp.c', 'trap.c',
+                    'requests.c', 'dma.c', 'window.c', 'check.c', 'storm.c'))]
+GUESTS = ['guest.bin', 'kernel.elf', 'guest.efi', 'convert.bin']
 
 INIT = '''#!/bin/busybox sh
 # PID 1 of L1: what the agent needs, then the agent, then off.
@@ -123,7 +128,9 @@ def programs():
         skip('no gcc', 'run scripts/setup')
     for name, (command, inputs) in PROGRAMS.items():
         sources = [TESTS / source for source in inputs]
-        key = digest([*sources, *(TESTS / 'agent').glob('*.h')], command)
+        headers = [*(TESTS / 'agent').glob('*.h'),
+                   *(TESTS / 'inject').glob('*.h')]
+        key = digest([*sources, *headers], command)
         if changed(out / name, key):
             run(command + ['-o', out / name, *sources])
             stamp(out / name, key)

@@ -13,14 +13,19 @@
  *             pthread_setaffinity_np
  *   SELECTOR  ioctl: the request, madvise: the advice, fallocate: the mode;
  *             a name of the table below, a number, or '*' for all
- *   ARGUMENT  a number.  ioctl: the third argument itself; madvise and
- *             fallocate: the length
+ *   ARGUMENT  a number.  ioctl: the third argument itself, of KVM_ENABLE_CAP the
+ *             capability, of KVM_SET_MEMORY_ATTRIBUTES the attributes;
+ *             madvise and fallocate: the length
  *   errno=E   fail with E (name or number) without calling; 0: pretend
  *             success without calling
  *   return=N  return N without calling
  *   shrink=N  KVM_PRE_FAULT_MEMORY only: map at most N bytes, and report
  *             that partial progress as the kernel does
+ *   exit=N    KVM_RUN only, with errno= or return=: before it returns, kvm_run
+ *             says exit reason N, and flags=N, gpa=N and size=N (default 0) of
+ *             a memory fault
  *   delay-ms=N, delay-us=N   sleep before the call
+ *   when=PATH                only calls while this file is there match
  *   from=N, count=N          only calls N .. N+count-1 of those that match
  *                            (from 1; count 0, the default, is for ever)
  *
@@ -41,257 +46,15 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../agent/kvm-pre-fault.h"
-
-enum call {
-    CALL_IOCTL,
-    CALL_MADVISE,
-    CALL_FALLOCATE,
-    CALL_SCHED_SETAFFINITY,
-    CALL_PTHREAD_SETAFFINITY_NP,
-    CALLS,
-};
-
-static const char *const call_names[CALLS] = {
-    "ioctl", "madvise", "fallocate", "sched_setaffinity",
-    "pthread_setaffinity_np",
-};
-
-#define NAME(call, number) { call, #number, (unsigned int)(number) }
-static const struct {
-    enum call call;
-    const char *name;
-    unsigned long value;
-} selectors[] = {
-    NAME(CALL_IOCTL, KVM_PRE_FAULT_MEMORY),
-    NAME(CALL_IOCTL, KVM_RUN),
-    NAME(CALL_IOCTL, KVM_CHECK_EXTENSION),
-    NAME(CALL_IOCTL, KVM_ENABLE_CAP),
-    NAME(CALL_IOCTL, KVM_CREATE_VCPU),
-    NAME(CALL_IOCTL, KVM_SET_USER_MEMORY_REGION),
-    { CALL_IOCTL, "KVM_SET_USER_MEMORY_REGION2", 0x40a0ae49 },
-    { CALL_IOCTL, "KVM_SET_MEMORY_ATTRIBUTES", 0x4020aed2 },
-    NAME(CALL_IOCTL, KVM_GET_DIRTY_LOG),
-    { CALL_MADVISE, "MADV_POPULATE_READ", 22 },
-    { CALL_MADVISE, "MADV_POPULATE_WRITE", 23 },
-    NAME(CALL_MADVISE, MADV_HUGEPAGE),
-    NAME(CALL_MADVISE, MADV_DONTNEED),
-    NAME(CALL_FALLOCATE, FALLOC_FL_PUNCH_HOLE),
-};
-
-struct rule {
-    char *text;
-    enum call call;
-    int any, has_argument, decides;     /* decides: errno= or return= */
-    unsigned long selector, argument, shrink, from, count, delay_us;
-    int error;
-    long result;
-    atomic_ulong calls, hits;
-};
-
-enum { MAX_RULES = 64 };
-static struct rule rules[MAX_RULES];
-static int nr_rules;
-
-static void bad(const char *rule, const char *what)
-{
-    fprintf(stderr, "inject: bad rule '%s': %s\n", rule, what);
-    _exit(2);
-}
-
-static unsigned long number(const char *rule, const char *text)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = strtoul(text, &end, 0);
-    if (end == text || *end || errno) {
-        bad(rule, "not a number");
-    }
-    return value;
-}
-
-static int error_number(const char *rule, const char *text)
-{
-    for (int e = 1; e < 134; e++) {
-        const char *name = strerrorname_np(e);
-
-        if (name && !strcmp(name, text)) {
-            return e;
-        }
-    }
-    return strcmp(text, "EOPNOTSUPP") ? (int)number(rule, text) : EOPNOTSUPP;
-}
-
-static void parse_selector(struct rule *rule, char *text)
-{
-    char *argument = strchr(text, '/');
-
-    if (argument) {
-        *argument++ = 0;
-        rule->has_argument = 1;
-        rule->argument = number(rule->text, argument);
-    }
-    rule->any = !strcmp(text, "*");
-    for (size_t i = 0; i < sizeof(selectors) / sizeof(selectors[0]); i++) {
-        if (selectors[i].call == rule->call &&
-            !strcmp(text, selectors[i].name)) {
-            rule->selector = selectors[i].value;
-            return;
-        }
-    }
-    if (!rule->any) {
-        rule->selector = number(rule->text, text);
-    }
-}
-
-static void parse_option(struct rule *rule, char *key)
-{
-    char *value = strchr(key, '=');
-
-    if (!value) {
-        bad(rule->text, "an option without '='");
-    }
-    *value++ = 0;
-    if (!strcmp(key, "errno")) {
-        rule->decides = 1;
-        rule->error = error_number(rule->text, value);
-    } else if (!strcmp(key, "return")) {
-        rule->decides = 1;
-        rule->result = number(rule->text, value);
-    } else if (!strcmp(key, "shrink") &&
-               rule->selector == (unsigned int)KVM_PRE_FAULT_MEMORY) {
-        rule->shrink = number(rule->text, value);
-    } else if (!strcmp(key, "delay-ms")) {
-        rule->delay_us = 1000 * number(rule->text, value);
-    } else if (!strcmp(key, "delay-us")) {
-        rule->delay_us = number(rule->text, value);
-    } else if (!strcmp(key, "from")) {
-        rule->from = number(rule->text, value);
-    } else if (!strcmp(key, "count")) {
-        rule->count = number(rule->text, value);
-    } else {
-        bad(rule->text, "an option that does not exist or does not fit");
-    }
-}
-
-static void parse_rule(char *text)
-{
-    struct rule *rule = &rules[nr_rules];
-    char *part, *copy = strdup(text);
-
-    if (nr_rules == MAX_RULES) {
-        bad(text, "too many rules");
-    }
-    rule->text = text;
-    rule->from = 1;
-    part = strsep(&copy, ":");
-    while (rule->call < CALLS && strcmp(part, call_names[rule->call])) {
-        rule->call++;
-    }
-    if (rule->call == CALLS) {
-        bad(text, "a call that is not interposed");
-    }
-    part = strsep(&copy, ":");
-    if (!part) {
-        bad(text, "no selector");
-    }
-    parse_selector(rule, part);
-    while ((part = strsep(&copy, ":"))) {
-        parse_option(rule, part);
-    }
-    nr_rules++;
-}
-
-__attribute__((constructor)) static void inject_start(void)
-{
-    const char *env = getenv("PREFAULT_INJECT");
-    char *text = env ? strdup(env) : NULL, *rule;
-
-    while ((rule = strsep(&text, ";"))) {
-        rule += strspn(rule, " \n");
-        if (*rule) {
-            parse_rule(rule);
-        }
-    }
-}
-
-__attribute__((destructor)) static void inject_end(void)
-{
-    const char *path = getenv("PREFAULT_INJECT_LOG");
-    FILE *out = path ? fopen(path, "a") : stderr;
-
-    for (int i = 0; out && i < nr_rules; i++) {
-        fprintf(out, "inject: %s: calls=%lu hits=%lu\n", rules[i].text,
-                rules[i].calls, rules[i].hits);
-    }
-    if (out && path) {
-        fclose(out);
-    }
-}
-
-/* Count the call for @rule; tell whether the rule applies to it. */
-static int rule_hit(struct rule *rule, enum call call,
-                    unsigned long selector, unsigned long argument)
-{
-    unsigned long n;
-
-    if (rule->call != call || (!rule->any && rule->selector != selector) ||
-        (rule->has_argument && rule->argument != argument)) {
-        return 0;
-    }
-    n = atomic_fetch_add(&rule->calls, 1) + 1;
-    if (n < rule->from || (rule->count && n >= rule->from + rule->count)) {
-        return 0;
-    }
-    atomic_fetch_add(&rule->hits, 1);
-    return 1;
-}
-
-/* The rule that decides the call's result or size, after all delays. */
-static const struct rule *inject(enum call call, unsigned long selector,
-                                 unsigned long argument)
-{
-    const struct rule *decision = NULL;
-    unsigned long delay_us = 0;
-
-    for (struct rule *rule = rules; rule < rules + nr_rules; rule++) {
-        if (rule_hit(rule, call, selector, argument)) {
-            delay_us += rule->delay_us;
-            if (!decision && (rule->decides || rule->shrink)) {
-                decision = rule;
-            }
-        }
-    }
-    if (delay_us) {
-        struct timespec left = { delay_us / 1000000,
-                                 delay_us % 1000000 * 1000 };
-
-        /* a signal must not shorten it: tests count on the time */
-        while (nanosleep(&left, &left) && errno == EINTR) {
-        }
-    }
-    return decision;
-}
-
-static long decided(const struct rule *rule)
-{
-    if (rule->error) {
-        errno = rule->error;
-        return -1;
-    }
-    return rule->result;
-}
+#include "kvm-private.h"
+#include "rules.h"
 
 /* The next definition of @name after ours, the real one. */
 #define REAL(name) ({ \
@@ -313,6 +76,64 @@ static int shrunk_pre_fault(int fd, void *arg, unsigned long most)
     return result;
 }
 
+/* What KVM still has to do with the last exit, a read of MMIO for instance */
+static int complete_last_exit(int fd, struct kvm_run *run)
+{
+    unsigned char immediate_exit = run->immediate_exit;
+    int result;
+
+    run->immediate_exit = 1;
+    result = REAL(ioctl)(fd, KVM_RUN, 0);
+    run->immediate_exit = immediate_exit;
+    return result;
+}
+
+/*
+ * The vCPU does not run.  What QEMU answered to the last exit is where the
+ * fabricated exit is going to be, so that KVM takes it first; if that makes
+ * another, real exit, this one is left out.
+ */
+static int fabricated_run(int fd, const struct rule *rule)
+{
+    const struct fabricated_exit *exit = &rule->exit;
+    const struct memory_fault fault = {
+        .flags = exit->flags, .gpa = exit->gpa, .size = exit->size,
+    };
+    size_t page = sysconf(_SC_PAGESIZE);
+    /* Any number of mappings are of the same page: no need to know QEMU's */
+    struct kvm_run *run = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED,
+                               fd, 0);
+    int result;
+
+    if (run == MAP_FAILED) {
+        perror("inject: kvm_run");
+        _exit(2);
+    }
+    result = complete_last_exit(fd, run);
+    if (result == -1 && errno == EINTR) {
+        run->exit_reason = exit->reason;
+        memcpy(&run->hw, &fault, sizeof(fault));
+        result = 0;
+    } else {
+        fprintf(stderr, "inject: %s: left out for a real exit\n", rule->text);
+        rule = NULL;
+    }
+    munmap(run, page);
+    return rule ? rule_result(rule) : result;
+}
+
+static unsigned long ioctl_argument(unsigned int request, void *arg)
+{
+    switch (request) {
+    case KVM_ENABLE_CAP:
+        return ((struct kvm_enable_cap *)arg)->cap;
+    case KVM_SET_MEMORY_ATTRIBUTES:
+        return ((struct kvm_memory_attributes *)arg)->attributes;
+    default:
+        return (unsigned long)arg;
+    }
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
     const struct rule *rule;
@@ -322,37 +143,49 @@ int ioctl(int fd, unsigned long request, ...)
     va_start(args, request);
     arg = va_arg(args, void *);
     va_end(args);
-    rule = inject(CALL_IOCTL, (unsigned int)request, (unsigned long)arg);
-    if (rule && rule->shrink && !rule->decides) {
-        return shrunk_pre_fault(fd, arg, rule->shrink);
+    rule = rules_apply(CALL_IOCTL, (unsigned int)request,
+                       ioctl_argument(request, arg));
+    if (!rule) {
+        return REAL(ioctl)(fd, request, arg);
     }
-    return rule ? decided(rule) : REAL(ioctl)(fd, request, arg);
+    if (rule->exit.is_set) {
+        return fabricated_run(fd, rule);
+    }
+    return rule->decides ? rule_result(rule)
+                         : shrunk_pre_fault(fd, arg, rule->shrink);
 }
 
 int madvise(void *address, size_t length, int advice)
 {
-    const struct rule *rule = inject(CALL_MADVISE, advice, length);
+    const struct rule *rule = rules_apply(CALL_MADVISE, advice, length);
 
-    return rule ? decided(rule) : REAL(madvise)(address, length, advice);
+    return rule ? rule_result(rule) : REAL(madvise)(address, length, advice);
+}
+
+/* QEMU's: it is compiled for large files, where this name stands for fallocate */
+int fallocate64(int fd, int mode, off64_t offset, off64_t length)
+{
+    const struct rule *rule = rules_apply(CALL_FALLOCATE, mode, length);
+
+    return rule ? rule_result(rule)
+                : REAL(fallocate64)(fd, mode, offset, length);
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t length)
 {
-    const struct rule *rule = inject(CALL_FALLOCATE, mode, length);
-
-    return rule ? decided(rule) : REAL(fallocate)(fd, mode, offset, length);
+    return fallocate64(fd, mode, offset, length);
 }
 
 int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
 {
-    const struct rule *rule = inject(CALL_SCHED_SETAFFINITY, 0, 0);
+    const struct rule *rule = rules_apply(CALL_SCHED_SETAFFINITY, 0, 0);
 
-    return rule ? decided(rule) : REAL(sched_setaffinity)(pid, size, set);
+    return rule ? rule_result(rule) : REAL(sched_setaffinity)(pid, size, set);
 }
 
 int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *set)
 {
-    const struct rule *rule = inject(CALL_PTHREAD_SETAFFINITY_NP, 0, 0);
+    const struct rule *rule = rules_apply(CALL_PTHREAD_SETAFFINITY_NP, 0, 0);
 
     /* this one returns its error number instead of setting errno */
     return rule ? (rule->error ? rule->error : (int)rule->result)
