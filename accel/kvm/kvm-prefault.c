@@ -9,6 +9,7 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
+#include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/core/prefault.h"
 #include "qapi/error.h"
@@ -16,6 +17,7 @@
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
+#include "system/kvm-memory-fault.h"
 #include "system/kvm-prefault.h"
 #include "system/kvm-refill.h"
 #include "system/kvm-retention.h"
@@ -23,6 +25,9 @@
 
 /* The vCPUs of the run under way; changes only while there are no workers */
 static GPtrArray *prefault_vcpus;
+
+/* The launch is not finished: private memory comes after it.  Atomic */
+static bool private_later;
 
 static bool kvm_prefault_in_use(void)
 {
@@ -97,6 +102,9 @@ static void kvm_prefault_end(void)
     g_clear_pointer(&prefault_vcpus, g_ptr_array_unref);
     /* Also after a run that was cut short: the guest may start all the same */
     kvm_refill_start();
+    if (qatomic_xchg(&private_later, false)) {
+        kvm_refill_private();
+    }
 }
 
 static void kvm_prefault_map_later(void)
@@ -119,13 +127,27 @@ int kvm_prefault_map_on(CPUState *cpu, hwaddr gpa, uint64_t size,
     int ret = kvm_vcpu_ioctl(cpu, KVM_PRE_FAULT_MEMORY, &mem);
 
     *mapped = size - mem.size;
+    if (ret == -EFAULT || ret == -EHWPOISON) {
+        /*
+         * KVM noted a memory fault as if KVM_RUN had failed.  Nobody must take
+         * that for the reason if KVM_RUN fails later without giving one.
+         */
+        cpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
+    }
     return ret;
+}
+
+static PrefaultConversions *kvm_prefault_conversions(void)
+{
+    return machine_require_guest_memfd(current_machine)
+           ? kvm_memory_fault_counts() : NULL;
 }
 
 static int kvm_prefault_map(unsigned worker, hwaddr gpa, uint64_t size,
                             uint64_t *mapped)
 {
     sigset_t kick;
+    int ret;
 
     if (!prefault_vcpus->len) {
         return -ENODEV;
@@ -134,9 +156,13 @@ static int kvm_prefault_map(unsigned worker, hwaddr gpa, uint64_t size,
     sigaddset(&kick, SIG_IPI);
     pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 
-    return kvm_prefault_map_on(g_ptr_array_index(prefault_vcpus,
-                                                 worker % prefault_vcpus->len),
-                               gpa, size, mapped);
+    ret = kvm_prefault_map_on(g_ptr_array_index(prefault_vcpus,
+                                                worker % prefault_vcpus->len),
+                              gpa, size, mapped);
+    if (ret == -EOPNOTSUPP) {
+        qatomic_set(&private_later, true);
+    }
+    return ret;
 }
 
 static void kvm_prefault_kick(QemuThread *thread)
@@ -155,6 +181,7 @@ static const PrefaultBackend kvm_prefault_backend = {
     .end = kvm_prefault_end,
     .map_later = kvm_prefault_map_later,
     .retention = kvm_prefault_retention,
+    .conversions = kvm_prefault_conversions,
 };
 
 void kvm_prefault_class_init(ObjectClass *oc)

@@ -10,54 +10,21 @@
  */
 
 #include "qemu/osdep.h"
-#include <sys/ioctl.h>
-#include <linux/fs.h>
 #include <linux/kvm.h>
 #include "hw/core/cpu.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/range.h"
 #include "qemu/timer.h"
-#include "qemu/units.h"
 #include "system/address-spaces.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
+#include "system/kvm-fill.h"
 #include "system/kvm-prefault.h"
 #include "system/kvm-refill.h"
+#include "system/kvm-resident.h"
 #include "system/kvm-slot-zap.h"
 #include "trace.h"
-
-/*
- * Linux 6.7, Documentation/admin-guide/mm/pagemap.rst: every kernel that can map
- * in advance has it, the headers that QEMU is built with may not.
- */
-#ifndef PAGEMAP_SCAN
-#define PAGE_IS_PRESENT (1 << 3)
-#define PAGE_IS_PFNZERO (1 << 5)
-
-struct page_region {
-    uint64_t start;
-    uint64_t end;
-    uint64_t categories;
-};
-
-struct pm_scan_arg {
-    uint64_t size;
-    uint64_t flags;
-    uint64_t start;
-    uint64_t end;
-    uint64_t walk_end;
-    uint64_t vec;
-    uint64_t vec_len;
-    uint64_t max_pages;
-    uint64_t category_inverted;
-    uint64_t category_mask;
-    uint64_t category_anyof_mask;
-    uint64_t return_mask;
-};
-
-#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
-#endif
 
 /* The memory map is at rest after so long without a change, in ms */
 #define REST_MS 20
@@ -66,15 +33,15 @@ struct pm_scan_arg {
 #define STEP_NS (100 * SCALE_US)
 #define PAUSE_MS 1
 #define PAUSE_MAX_MS 1000           /* while steps get nowhere */
-/* At most this much in a call, aligned: the largest mapping but for 1 GiB */
-#define PIECE_SIZE (2 * MiB)
 
 typedef struct Refill {
-    int pagemap;                /* /proc/self/pagemap, -1 without /proc */
+    bool knows_resident;        /* there is a /proc/self/pagemap */
     bool started;
     bool all;                   /* whatever the memslots are then */
     GList *pending;             /* of Range, sorted, apart */
+    GList *converted;           /* likewise, and to be populated first */
     uint64_t done;
+    uint64_t converted_done;
     QEMUTimer *timer;
     unsigned pause_ms;
     int next_cpu;               /* index of the vCPU that was asked last */
@@ -91,193 +58,108 @@ static void wake_after(unsigned ms)
 
 static bool is_pending(void)
 {
-    return refill.all || refill.pending;
+    return refill.all || refill.pending || refill.converted;
 }
 
-static void forget_pending(void)
+static void forget_dropped(void)
 {
     g_list_free_full(refill.pending, g_free);
     refill.pending = NULL;
     refill.all = false;
 }
 
-static void add_pending(hwaddr start, hwaddr size)
+static void forget_pending(void)
+{
+    forget_dropped();
+    g_list_free_full(refill.converted, g_free);
+    refill.converted = NULL;
+}
+
+static void add_range(GList **list, hwaddr start, hwaddr size)
 {
     Range *range = g_new(Range, 1);
 
     range_set_bounds(range, start, start + size - 1);
-    refill.pending = range_list_insert(refill.pending, range);
+    *list = range_list_insert(*list, range);
 }
 
-/* The first of what is pending was dealt with, up to @end */
-static void take_pending(hwaddr end)
+/* The first of @list was dealt with, up to @end */
+static void take_range(GList **list, hwaddr end)
 {
-    Range *range = refill.pending->data;
+    Range *range = (*list)->data;
 
     if (range_upb(range) < end) {
         g_free(range);
-        refill.pending = g_list_delete_link(refill.pending, refill.pending);
+        *list = g_list_delete_link(*list, *list);
     } else {
         range_set_bounds(range, end, range_upb(range));
     }
 }
 
-/* The memslots of the address space that vCPUs see outside SMM */
-static const KVMMemoryListener *normal_slots(void)
+static uint64_t bytes_of(GList *list)
 {
-    return kvm_state->as[0].ml;
-}
+    uint64_t bytes = 0;
 
-static bool slot_can_be_filled(const KVMSlot *slot)
-{
-    return slot->memory_size &&
-           !(slot->flags & (KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES |
-                            KVM_MEM_GUEST_MEMFD));
-}
-
-/* The memslot at a guest address; if there is none, @end says how far */
-static const KVMSlot *slot_at(hwaddr start, hwaddr *end)
-{
-    const KVMMemoryListener *kml = normal_slots();
-
-    for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
-        const KVMSlot *slot = &kml->slots[i];
-
-        if (!slot->memory_size) {
-            continue;
-        }
-        if (slot->start_addr > start) {
-            *end = MIN(*end, slot->start_addr);
-        } else if (start - slot->start_addr < slot->memory_size) {
-            *end = MIN(*end, slot->start_addr + slot->memory_size);
-            return slot;
-        }
+    for (; list; list = list->next) {
+        bytes += range_size(list->data);
     }
-    return NULL;
+    return bytes;
 }
 
 static void all_becomes_pending(void)
 {
-    const KVMMemoryListener *kml = normal_slots();
+    const KVMMemoryListener *kml = kvm_fill_slots();
 
     for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
         const KVMSlot *slot = &kml->slots[i];
 
-        if (slot_can_be_filled(slot)) {
-            add_pending(slot->start_addr, slot->memory_size);
+        if (kvm_fill_has_room(slot)) {
+            add_range(&refill.pending, slot->start_addr, slot->memory_size);
         }
     }
     refill.all = false;
 }
 
-/*
- * Is memory at @host present, and not the shared zero page?  @same: up to where
- * the answer is the same, of @size bytes.
- *
- * A page that is not present may have been handed back, swapped out or found
- * poisoned: KVM would bring it back, or raise SIGBUS.
- */
-static bool is_present(void *host, hwaddr size, hwaddr *same)
+/* Deal with some of the first of @list.  Returns false if that got nowhere */
+static bool fill_first(CPUState *cpu, GList **list, bool populate)
 {
-    struct page_region found = {};
-    struct pm_scan_arg scan = {
-        .size = sizeof(scan),
-        .start = (uintptr_t)host,
-        .end = (uintptr_t)host + size,
-        .vec = (uintptr_t)&found,
-        .vec_len = 1,
-        .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
-        .category_inverted = PAGE_IS_PFNZERO,
-        .return_mask = PAGE_IS_PRESENT,
-    };
+    Range *range = (*list)->data;
+    hwaddr start = range_lob(range);
+    hwaddr filled = kvm_fill(cpu, start, range_upb(range) + 1, populate,
+                             populate ? &refill.converted_done : &refill.done);
 
-    *same = size;
-    if (ioctl(refill.pagemap, PAGEMAP_SCAN, &scan) <= 0) {
-        return false;
+    if (filled != start) {
+        take_range(list, filled);
     }
-    if (found.start > scan.start) {
-        *same = found.start - scan.start;
-        return false;
-    }
-    *same = found.end - scan.start;
-    return true;
+    return filled != start;
 }
 
-/*
- * Map what can be mapped from @start on; returns where to go on, or @start
- * itself if this vCPU cannot map anything just now.
- */
-static hwaddr fill(CPUState *cpu, hwaddr start, hwaddr end)
+/* Fill for about as long as a step takes; returns false if nothing was filled */
+static bool fill_some(CPUState *cpu)
 {
-    const KVMSlot *slot = slot_at(start, &end);
-    uint64_t mapped = 0;
-    hwaddr same;
-    int ret = 0;
-
-    if (!slot || !slot_can_be_filled(slot)) {
-        return end;
-    }
-    if (!is_present(slot->ram + (start - slot->start_addr), end - start,
-                    &same)) {
-        return start + same;
-    }
-    end = start + same;
-    while (start < end && !ret) {
-        ret = kvm_prefault_map_on(cpu, start, end - start, &mapped);
-        ret = !ret && !mapped ? -EIO : ret;
-        start += mapped;
-        refill.done += mapped;
-    }
-    trace_kvm_refill_map(cpu->cpu_index, start, end, ret);
-    return ret == 0 || ret == -EINTR || ret == -EAGAIN || ret == -EOPNOTSUPP
-           ? start : end;
-}
-
-/*
- * KVM fills the page tables that the vCPU uses now: not SMM's, not a guest's.
- * Which they are is known once it ran with the state that it has.
- */
-static bool cpu_uses_normal_tables(CPUState *cpu)
-{
-#ifdef TARGET_I386
-    return !cpu->vcpu_dirty &&
-           !(cpu->kvm_run->flags & (KVM_RUN_X86_SMM | KVM_RUN_X86_GUEST_MODE));
-#else
-    return true;
-#endif
-}
-
-static void step(CPUState *cpu, run_on_cpu_data data)
-{
+    int64_t until = get_clock() + STEP_NS;
     bool moved = false;
-    int64_t until;
 
-    refill.asked_thread = 0;
-    trace_kvm_refill_step(cpu->cpu_index, cpu_uses_normal_tables(cpu));
-    if (!cpu_uses_normal_tables(cpu) || !is_pending()) {
-        return;
-    }
-    /* A retired one would hold this thread, and the BQL, for ever */
-    if (!kvm_prefault_drop_root(cpu)) {
-        return;
+    if (!is_pending() || !kvm_fill_can(cpu)) {
+        return false;
     }
     if (refill.all) {
         all_becomes_pending();
     }
-    until = get_clock() + STEP_NS;
-    while (refill.pending && (!moved || get_clock() < until)) {
-        hwaddr start = range_lob(refill.pending->data);
-        hwaddr end = MIN(QEMU_ALIGN_DOWN(start, PIECE_SIZE) + PIECE_SIZE,
-                         range_upb(refill.pending->data) + 1);
-        hwaddr filled = fill(cpu, start, end);
-
-        if (filled == start) {
+    while (is_pending() && (!moved || get_clock() < until)) {
+        if (!(refill.converted ? fill_first(cpu, &refill.converted, true)
+                               : fill_first(cpu, &refill.pending, false))) {
             break;
         }
-        take_pending(filled);
         moved = true;
     }
-    if (moved && is_pending()) {
+    return moved;
+}
+
+static void step(CPUState *cpu, run_on_cpu_data data)
+{
+    refill.asked_thread = 0;
+    if (fill_some(cpu) && is_pending()) {
         refill.pause_ms = PAUSE_MS;
         wake_after(PAUSE_MS);
     }
@@ -325,10 +207,10 @@ static void refill_timer(void *opaque)
 /* With the quirk each change costs what was refilled: wait for the last one */
 static void wake_at_rest(void)
 {
-    if (refill.pagemap < 0) {
+    if (!refill.knows_resident) {
         warn_report_once("prefault: no /proc/self/pagemap: what changes of the "
                          "memory map drop is left to page faults");
-        forget_pending();
+        forget_dropped();
         return;
     }
     refill.pause_ms = PAUSE_MS;
@@ -351,7 +233,7 @@ static void log_stopped(MemoryListener *listener, MemoryRegionSection *section,
 
 void kvm_refill_set_up(void)
 {
-    refill.pagemap = qemu_open_old("/proc/self/pagemap", O_RDONLY);
+    refill.knows_resident = kvm_resident_set_up();
     refill.timer = timer_new_ms(QEMU_CLOCK_REALTIME, refill_timer, NULL);
     refill.listener = (MemoryListener) {
         .name = "kvm-refill",
@@ -378,7 +260,7 @@ void kvm_refill_dropped(hwaddr start, hwaddr size)
 
     start = QEMU_ALIGN_UP(start, page);
     if (refill.started && start < end) {
-        add_pending(start, end - start);
+        add_range(&refill.pending, start, end - start);
         wake_at_rest();
     }
 }
@@ -386,20 +268,65 @@ void kvm_refill_dropped(hwaddr start, hwaddr size)
 void kvm_refill_dropped_all(void)
 {
     if (refill.started) {
-        forget_pending();
+        forget_dropped();
         refill.all = true;
         wake_at_rest();
     }
 }
 
+void kvm_refill_converted(hwaddr start, hwaddr size)
+{
+    if (refill.started) {
+        add_range(&refill.converted, start, size);
+        refill.pause_ms = PAUSE_MS;
+        if (!timer_pending(refill.timer)) {
+            wake_after(PAUSE_MS);
+        }
+    }
+}
+
+void kvm_refill_private(void)
+{
+    const KVMMemoryListener *kml = kvm_fill_slots();
+
+    for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
+        const KVMSlot *slot = &kml->slots[i];
+
+        if (slot->memory_size && slot->flags & KVM_MEM_GUEST_MEMFD) {
+            kvm_refill_converted(slot->start_addr, slot->memory_size);
+        }
+    }
+}
+
+hwaddr kvm_refill_converted_step(CPUState *cpu, hwaddr start, hwaddr end)
+{
+    int64_t until = get_clock() + STEP_NS;
+    hwaddr filled = start;
+
+    if (!refill.started) {
+        return end;
+    }
+    if (!kvm_fill_can(cpu)) {
+        return start;
+    }
+    do {
+        start = filled;
+        filled = kvm_fill(cpu, start, end, true, &refill.converted_done);
+    } while (filled != start && filled < end && get_clock() < until);
+    return filled;
+}
+
+void kvm_refill_converted_counts(uint64_t *done, uint64_t *pending)
+{
+    *done = refill.converted_done;
+    *pending = bytes_of(refill.converted);
+}
+
 void kvm_refill_counts(uint64_t *done, uint64_t *pending)
 {
     *done = refill.done;
-    *pending = 0;
     if (refill.all) {
         all_becomes_pending();
     }
-    for (GList *range = refill.pending; range; range = range->next) {
-        *pending += range_size(range->data);
-    }
+    *pending = bytes_of(refill.pending);
 }

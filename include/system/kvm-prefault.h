@@ -46,7 +46,9 @@ void kvm_prefault_class_init(ObjectClass *oc);
  * -EOPNOTSUPP: shadow paging, a nested guest, or a confidential guest that is
  *              not finalized
  * -EINVAL: not aligned to pages, or empty
- * -ENOMEM, -EFAULT, -EIO: as for a page fault
+ * -EHWPOISON: the private memory of the first page that is not mapped is poisoned
+ * -ENOMEM, -EFAULT, -EIO: as for a page fault; -EFAULT also if another vCPU
+ *                         converts the page at this moment
  */
 int kvm_prefault_map_on(CPUState *cpu, hwaddr gpa, uint64_t size,
                         uint64_t *mapped);

@@ -9,7 +9,10 @@
  * in a row.
  *
  * Only what the host has in memory is mapped: the guest may have handed the
- * rest back through a balloon, and KVM would map the zero page, read-only.
+ * rest back through a balloon, and KVM would map the zero page, read-only.  That
+ * holds for private memory too, of which QEMU cannot know what is there: it is
+ * mapped as a whole, for guests hand shared memory back.  What the guest has just
+ * converted it is going to use: it is populated as well.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,6 +21,7 @@
 #define SYSTEM_KVM_REFILL_H
 
 #include "exec/hwaddr.h"
+#include "hw/core/cpu.h"
 
 /**
  * kvm_refill_set_up: get ready
@@ -61,6 +65,56 @@ void kvm_refill_dropped(hwaddr start, hwaddr size);
  * Context: BQL.
  */
 void kvm_refill_dropped_all(void);
+
+/**
+ * kvm_refill_converted: guest memory was converted between private and shared
+ * @start: guest address, a multiple of the host's page size
+ * @size: bytes, likewise
+ *
+ * Its pages are to be populated, if they are shared when their turn comes, and
+ * mapped.  What was dropped is only mapped, and only if the host has it.  Goes
+ * before what was dropped.
+ *
+ * Context: BQL.
+ */
+void kvm_refill_converted(hwaddr start, hwaddr size);
+
+/**
+ * kvm_refill_private: map all private memory, once KVM lets it
+ *
+ * KVM refuses to map private memory before the guest's launch is finished
+ * (SEV-SNP) or finalized (TDX), and maps nothing then; SEV-SNP's is finished
+ * when the guest starts, after prefault.  It is tried now and then until it works.
+ *
+ * Context: BQL.
+ */
+void kvm_refill_private(void);
+
+/**
+ * kvm_refill_converted_step: populate and map some converted memory, now
+ * @cpu: the vCPU whose thread this is, between two KVM_RUN
+ * @start: guest address, a multiple of the host's page size
+ * @end: guest address, likewise, more than @start
+ *
+ * For about 0.1 ms or 2 MiB.  What is not memory is passed over.
+ *
+ * KVM may write an exit reason to the vCPU's kvm_run; read what that holds before.
+ *
+ * Context: BQL.
+ *
+ * Returns: where to go on; @end if all is done, or nothing is to be prefaulted; @start
+ * if this vCPU can map nothing just now: kvm_refill_converted() has others do it.
+ */
+hwaddr kvm_refill_converted_step(CPUState *cpu, hwaddr start, hwaddr end);
+
+/**
+ * kvm_refill_converted_counts: the part of converted memory in all that
+ * @done: bytes mapped so far
+ * @pending: bytes that wait for it
+ *
+ * Context: BQL.
+ */
+void kvm_refill_converted_counts(uint64_t *done, uint64_t *pending);
 
 /**
  * kvm_refill_counts: what is done and what is to be done

@@ -30,7 +30,8 @@ UNIT_TESTS = ['tests/unit/test-prefault-plan',
               'tests/unit/test-prefault-engine',
               'tests/unit/test-prefault-needs',
               'tests/unit/test-prefault-places',
-              'tests/unit/test-kvm-retention']
+              'tests/unit/test-kvm-retention',
+              'tests/unit/test-kvm-conversion']
 QTESTS = ['tests/qtest/prefault-test', 'tests/qtest/prefault-options-test']
 NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\] ')
 X86 = '--target-list=x86_64-softmmu'

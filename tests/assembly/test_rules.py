@@ -20,7 +20,8 @@ FILE_LINES = 450
 FUNCTION_LINES = 60
 OURS = ('accel', 'hw', 'include', 'qapi', 'tests', 'scripts', 'patches')
 # What a hook of ours is known by
-NAMES = '(?i)prefault|kvm[-_](retention|refill|slot[-_]zap)'
+NAMES = ('(?i)prefault|sw[-_]protected|'
+         'kvm[-_](attributes|memory[-_]fault|refill|retention|slot[-_]zap)')
 CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
 
 

@@ -3,8 +3,8 @@
  *
  * A guest of 16 MiB, four chunks, in which populating and mapping is but a
  * mark on a page.  A test scripts what the operations answer; whatever it
- * scripts, they assert that nothing is mapped before it is populated and that
- * no page is done twice.
+ * scripts, they assert that nothing is mapped before it is populated, that
+ * private memory is not populated and that no page is done twice.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,6 +28,7 @@ typedef struct Fake Fake;
 
 struct Fake {
     PrefaultPlan *plan;
+    hwaddr private_start;       /* from here on memory is private; 0: none is */
     PrefaultEngine *engine;     /* operations wait for @started first */
     bool started;
 
@@ -88,6 +89,12 @@ static inline void fake_wait_for_start(Fake *f)
     }
 }
 
+/* What of a range has to be populated before it is mapped */
+static uint64_t fake_shared_part(const Fake *f, hwaddr gpa, uint64_t size)
+{
+    return f->private_start && gpa >= f->private_start ? 0 : size;
+}
+
 static void fake_count_call(Fake *f)
 {
     if (qatomic_fetch_inc(&f->calls) + 1 == f->act_at) {
@@ -102,6 +109,7 @@ static int fake_populate(void *opaque, const PrefaultChunk *chunk)
     Fake *f = opaque;
     int ret;
 
+    g_assert_false(chunk->is_private);
     fake_count_call(f);
     qatomic_inc(&f->populate_calls);
     ret = f->populate ? f->populate(f, chunk) : 0;
@@ -117,7 +125,8 @@ static int fake_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
     Fake *f = opaque;
     int ret = 0;
 
-    g_assert_cmpuint(fake_marked(f, f->populated, gpa, size), ==, size);
+    g_assert_cmpuint(fake_marked(f, f->populated, gpa, size), ==,
+                     fake_shared_part(f, gpa, size));
     g_assert_false(qatomic_read(&f->barred));
     qatomic_inc(&f->in_map);
     fake_count_call(f);
@@ -175,6 +184,21 @@ static inline Fake *fake_new(size_t page_size)
     return fake_new_sections(&all, 1);
 }
 
+/* The second half is private */
+static inline Fake *fake_new_private(void)
+{
+    uint8_t *host = (uint8_t *)(uintptr_t)0x700000000000ULL;
+    PrefaultSection halves[] = {
+        { .size = GUEST / 2, .host = host, .page_size = PAGE },
+        { .gpa = GUEST / 2, .ram_addr = GUEST / 2, .size = GUEST / 2,
+          .host = host + GUEST / 2, .page_size = PAGE, .is_private = true },
+    };
+    Fake *f = fake_new_sections(halves, ARRAY_SIZE(halves));
+
+    f->private_start = GUEST / 2;
+    return f;
+}
+
 static inline void fake_free(Fake *f)
 {
     prefault_engine_free(f->engine);
@@ -225,6 +249,15 @@ static inline void assert_progress(Fake *f, uint64_t populated,
     g_assert_cmpuint(progress.failed, ==, failed);
     g_assert_cmpuint(fake_marked(f, f->populated, 0, GUEST), ==, populated);
     g_assert_cmpuint(fake_marked(f, f->mapped, 0, GUEST), ==, mapped);
+}
+
+static inline void assert_private(Fake *f, uint64_t mapped, uint64_t later)
+{
+    PrefaultProgress progress;
+
+    prefault_engine_progress(f->engine, &progress);
+    g_assert_cmpuint(progress.private_mapped, ==, mapped);
+    g_assert_cmpuint(progress.private_later, ==, later);
 }
 
 static inline void assert_failure(Fake *f, const char *what, int err)

@@ -82,6 +82,17 @@ static int map_blocks(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
     return -EINTR;
 }
 
+/* The guest's launch is not finished */
+static int map_private_not_yet(Fake *f, hwaddr gpa, uint64_t size,
+                               uint64_t *mapped)
+{
+    if (gpa >= f->private_start) {
+        return -EOPNOTSUPP;
+    }
+    *mapped = size;
+    return 0;
+}
+
 static int map_slowly(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
 {
     g_usleep(20 * 1000);
@@ -306,6 +317,43 @@ static const int fatal_errnos[] = {
     ENOENT, EOPNOTSUPP, EINVAL, ENOMEM, EFAULT, EIO, ENODEV, ENXIO, ENOTTY,
     EPERM, EBADF, ENOSPC,
 };
+
+static void test_private_is_mapped_alone(void)
+{
+    for (int i = 0; i < ARRAY_SIZE(workers); i++) {
+        g_autoptr(Fake) f = fake_new_private();
+
+        g_assert_cmpint(fake_run(f, workers[i]), ==,
+                        PREFAULT_OUTCOME_COMPLETED);
+        assert_progress(f, GUEST / 2, GUEST, 0);
+        assert_private(f, GUEST / 2, 0);
+    }
+}
+
+static void test_private_can_be_for_later(void)
+{
+    for (int i = 0; i < ARRAY_SIZE(workers); i++) {
+        g_autoptr(Fake) f = fake_new_private();
+
+        f->map = map_private_not_yet;
+        g_assert_cmpint(fake_run(f, workers[i]), ==,
+                        PREFAULT_OUTCOME_COMPLETED);
+        assert_progress(f, GUEST / 2, GUEST / 2, 0);
+        assert_private(f, 0, GUEST / 2);
+    }
+}
+
+static void test_poisoned_private_page_is_left_out(void)
+{
+    g_autoptr(Fake) f = fake_new_private();
+
+    f->map = map_up_to_bad;
+    f->err = EHWPOISON;
+    f->bad[f->nr_bad++] = GUEST / 2 + 5 * PAGE;
+    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
+    assert_progress(f, GUEST / 2, GUEST - PAGE, PAGE);
+    assert_private(f, GUEST / 2 - PAGE, 0);
+}
 
 static void test_map_error_fails_at_once(void)
 {
@@ -572,6 +620,9 @@ int main(int argc, char **argv)
     ADD("completes/retries", test_retries_then_completes);
     ADD("leaves-out/interrupted", test_page_interrupted_for_ever_is_left_out);
     ADD("leaves-out/poisoned", test_poisoned_pages_are_left_out);
+    ADD("leaves-out/poisoned-private", test_poisoned_private_page_is_left_out);
+    ADD("private/alone", test_private_is_mapped_alone);
+    ADD("private/later", test_private_can_be_for_later);
     ADD("fails/map", test_map_error_fails_at_once);
     ADD("fails/populate", test_populate_error_fails_at_once);
     ADD("fails/no-progress", test_success_without_progress_fails);

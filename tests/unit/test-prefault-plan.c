@@ -372,6 +372,29 @@ static void test_partly_aliased_rom_skips_the_rest(void)
     g_assert_cmpuint(skipped_sum(plan), ==, MiB);
 }
 
+static void test_private_is_told_apart(void)
+{
+    PrefaultSection sections[] = {
+        ram(0, 8 * MiB), ram(8 * MiB, 2 * MiB), ram(10 * MiB, PAGE / 2),
+    };
+    g_autoptr(PrefaultPlan) plan = NULL;
+    g_autoptr(GArray) chunks = NULL;
+    uint64_t private_bytes = 0;
+
+    sections[1].is_private = sections[2].is_private = true;
+    plan = prefault_plan_new(sections, ARRAY_SIZE(sections), PAGE);
+    chunks = chunks_of(plan);
+    for (guint i = 0; i < chunks->len; i++) {
+        const PrefaultChunk *c = &g_array_index(chunks, PrefaultChunk, i);
+
+        g_assert_cmpint(c->is_private, ==, c->gpa >= 8 * MiB);
+        private_bytes += c->is_private ? c->size : 0;
+    }
+    g_assert_cmpuint(private_bytes, ==, 2 * MiB);
+    g_assert_cmpuint(prefault_plan_private(plan), ==, 2 * MiB);
+    g_assert_cmpuint(prefault_plan_total(plan), ==, 10 * MiB);
+}
+
 static void test_addresses_above_4_gib(void)
 {
     const uint64_t size = 5ULL * GiB + PAGE;
@@ -582,6 +605,7 @@ int main(int argc, char **argv)
     ADD("alias/three", test_three_aliases_count_once);
     ADD("alias/writable-wins", test_writable_alias_wins_in_any_order);
     ADD("alias/partly", test_partly_aliased_rom_skips_the_rest);
+    ADD("private", test_private_is_told_apart);
     ADD("large/above-4g", test_addresses_above_4_gib);
     ADD("large/terabytes", test_terabytes_cost_iterations_only);
     ADD("random/aliases", test_random_aliases_match_model);

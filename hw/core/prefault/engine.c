@@ -94,10 +94,28 @@ static void engine_account(PrefaultEngine *engine, uint64_t *counter,
     *counter += piece->alias ? 0 : piece->size;
 }
 
+static void engine_leave_for_later(PrefaultEngine *engine,
+                                   const PrefaultChunk *piece)
+{
+    engine_account(engine, &engine->progress.later, piece);
+    if (piece->is_private) {
+        engine_account(engine, &engine->progress.private_later, piece);
+    }
+}
+
 static void engine_leave_out(PrefaultEngine *engine, const PrefaultChunk *piece)
 {
     trace_prefault_engine_leave_out(piece->gpa, piece->size);
     engine_account(engine, &engine->progress.failed, piece);
+}
+
+static void engine_account_mapped(PrefaultEngine *engine,
+                                  const PrefaultChunk *piece)
+{
+    engine_account(engine, &engine->progress.mapped, piece);
+    if (piece->is_private) {
+        engine_account(engine, &engine->progress.private_mapped, piece);
+    }
 }
 
 static PrefaultChunk chunk_part(const PrefaultChunk *chunk, uint64_t offset,
@@ -171,16 +189,20 @@ static void engine_map(EngineWorker *worker, const PrefaultChunk *chunk)
         if (mapped) {
             /* An error that lasts comes back from the next try */
             PrefaultChunk part = chunk_part(&rest, 0, mapped);
-            engine_account(engine, &engine->progress.mapped, &part);
+            engine_account_mapped(engine, &part);
             done += mapped;
             tries = 0;
         } else if (ret == 0) {
             /* Success without progress would go on for ever */
             engine_fail(engine, "mapping", &rest, EIO);
             return;
+        } else if (ret == -EOPNOTSUPP && prefault_plan_private(engine->plan)) {
+            /* A guest whose launch is not finished: KVM mapped nothing */
+            engine_leave_for_later(engine, &rest);
+            return;
         } else if (engine_try_again(-ret, &tries)) {
             continue;
-        } else if (ret == -EINTR) {
+        } else if (ret == -EINTR || ret == -EHWPOISON) {
             PrefaultChunk page = chunk_part(&rest, 0, MIN(rest.size,
                                             qemu_real_host_page_size()));
             engine_leave_out(engine, &page);
@@ -211,6 +233,14 @@ static void engine_handle(EngineWorker *worker, const PrefaultChunk *chunk)
     int ret;
 
     if (engine_stopped(engine)) {
+        return;
+    }
+    if (chunk->is_private) {
+        if (engine->ops->map) {
+            engine_map(worker, chunk);
+        } else {
+            engine_leave_for_later(engine, chunk);
+        }
         return;
     }
     ret = engine_populate(engine, chunk);

@@ -59,8 +59,8 @@ static uint32_t section_traits(const MemoryRegionSection *section)
         [PREFAULT_SKIP_REASON_ROM] = section->readonly || mr->readonly,
         [PREFAULT_SKIP_REASON_RAM_DEVICE] = memory_region_is_ram_device(mr),
         [PREFAULT_SKIP_REASON_DISCARD_MANAGER] =
-            memory_region_has_ram_discard_manager(mr),
-        [PREFAULT_SKIP_REASON_PRIVATE] = memory_region_has_guest_memfd(mr),
+            memory_region_has_ram_discard_manager(mr) &&
+            !memory_region_has_guest_memfd(mr),
         [PREFAULT_SKIP_REASON_MIGRATION] =
             memory_region_get_dirty_log_mask(mr) & BIT(DIRTY_MEMORY_MIGRATION),
         [PREFAULT_SKIP_REASON_DIRTY_LOGGING] =
@@ -74,29 +74,68 @@ static uint32_t section_traits(const MemoryRegionSection *section)
     return traits;
 }
 
+static void reader_add(MapReader *reader, const MemoryRegionSection *section,
+                       bool is_private)
+{
+    MemoryRegion *mr = section->mr;
+    hwaddr offset = section->offset_within_region;
+    PrefaultSection s = {
+        .gpa = section->offset_within_address_space,
+        .size = int128_get64(section->size),
+        .host = (uint8_t *)memory_region_get_ram_ptr(mr) + offset,
+        .ram_addr = memory_region_get_ram_addr(mr) + offset,
+        .page_size = is_private ? qemu_real_host_page_size()
+                                : qemu_ram_pagesize(mr->ram_block),
+        .traits = section_traits(section) | reader->traits,
+        .place = prefault_places_find(reader->places, mr),
+        .is_private = is_private,
+        /* KVM binds each page of a guest_memfd to one guest address */
+        .is_single = memory_region_has_guest_memfd(mr),
+    };
+
+    g_array_append_val(reader->sections, s);
+}
+
+static int reader_add_shared(MemoryRegionSection *section, void *opaque)
+{
+    reader_add(opaque, section, false);
+    return 0;
+}
+
+static int reader_add_private(MemoryRegionSection *section, void *opaque)
+{
+    reader_add(opaque, section, true);
+    return 0;
+}
+
+/* To the discard manager, shared is populated and private is discarded */
+static void reader_add_guest_memfd(MapReader *reader,
+                                   MemoryRegionSection *section)
+{
+    RamDiscardManager *rdm = memory_region_get_ram_discard_manager(section->mr);
+
+    ram_discard_manager_replay_populated(rdm, section, reader_add_shared,
+                                         reader);
+    ram_discard_manager_replay_discarded(rdm, section, reader_add_private,
+                                         reader);
+}
+
 static void reader_region_add(MemoryListener *listener,
                               MemoryRegionSection *section)
 {
     MapReader *reader = container_of(listener, MapReader, listener);
     MemoryRegion *mr = section->mr;
-    hwaddr offset = section->offset_within_region;
-    PrefaultSection s;
 
     if (!memory_region_is_ram(mr)) {
         return;
     }
     memory_region_ref(mr);
     g_ptr_array_add(reader->regions, mr);
-    s = (PrefaultSection) {
-        .gpa = section->offset_within_address_space,
-        .size = int128_get64(section->size),
-        .host = (uint8_t *)memory_region_get_ram_ptr(mr) + offset,
-        .ram_addr = memory_region_get_ram_addr(mr) + offset,
-        .page_size = qemu_ram_pagesize(mr->ram_block),
-        .traits = section_traits(section) | reader->traits,
-        .place = prefault_places_find(reader->places, mr),
-    };
-    g_array_append_val(reader->sections, s);
+    if (memory_region_has_guest_memfd(mr)) {
+        reader_add_guest_memfd(reader, section);
+    } else {
+        reader_add(reader, section, false);
+    }
 }
 
 PrefaultPlan *prefault_map_plan(GPtrArray **regions, PrefaultPlaces **places)
@@ -148,8 +187,9 @@ static bool range_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .host = host,
         .size = ROUND_UP(range->host + range->size - host, range->page_size),
         .page_size = range->page_size,
-        .fd = qemu_ram_get_fd(rb),
-        .shared = qemu_ram_is_shared(rb),
+        /* A guest_memfd takes its memory from where anonymous memory comes from */
+        .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
+        .shared = !range->is_private && qemu_ram_is_shared(rb),
         .reserved = !qemu_ram_is_noreserve(rb),
         .nodes = bound_nodes(rb->mr),
         .max_node = MAX_NODES,
@@ -173,7 +213,8 @@ static void add_backing(GArray *backings, PrefaultBacking backing)
     g_array_append_val(backings, backing);
 }
 
-bool prefault_map_suffices(const PrefaultPlan *plan, Error **errp)
+bool prefault_map_suffices(const PrefaultPlan *plan, bool with_private,
+                           Error **errp)
 {
     g_autoptr(GArray) backings =
         g_array_new(false, false, sizeof(PrefaultBacking));
@@ -182,7 +223,8 @@ bool prefault_map_suffices(const PrefaultPlan *plan, Error **errp)
 
     RCU_READ_LOCK_GUARD();
     for (unsigned i = 0; prefault_plan_range(plan, i, &range); i++) {
-        if (!range.alias && range_backing(&range, &backing)) {
+        if (!range.alias && (with_private || !range.is_private) &&
+            range_backing(&range, &backing)) {
             add_backing(backings, backing);
         }
     }

@@ -25,13 +25,16 @@ PrefaultPlan *prefault_map_plan(GPtrArray **regions, PrefaultPlaces **places);
 /**
  * prefault_map_suffices: does the host have what populating a plan takes?
  * @plan: of memory whose regions are still referenced
+ * @with_private: private memory takes all its bytes; or else it has them already,
+ *                for nothing tells what a guest_memfd holds
  * @errp: set if not; see prefault_needs_check()
  *
  * Context: BQL.
  *
  * Returns: false if not.
  */
-bool prefault_map_suffices(const PrefaultPlan *plan, Error **errp);
+bool prefault_map_suffices(const PrefaultPlan *plan, bool with_private,
+                           Error **errp);
 
 /**
  * prefault_map_watch: learn of changes of the memory map from now on

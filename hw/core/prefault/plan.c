@@ -29,6 +29,7 @@ struct PrefaultPlan {
     GArray *ranges;     /* of PrefaultChunk, of any size */
     unsigned places;
     uint64_t total;
+    uint64_t total_private;
     uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
 };
 
@@ -44,6 +45,7 @@ static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
         .page_size = section->page_size,
         .place = section->place,
         .alias = alias,
+        .is_private = section->is_private,
     };
 
     if (!QEMU_PTR_IS_ALIGNED(range.host, base_page_size)) {
@@ -53,6 +55,7 @@ static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
         plan->skipped[PREFAULT_SKIP_REASON_UNALIGNED] +=
             section->size - range.size;
         plan->total += range.size;
+        plan->total_private += range.is_private ? range.size : 0;
     }
     if (range.size) {
         g_array_append_val(plan->ranges, range);
@@ -72,6 +75,17 @@ static PrefaultSection section_part(const PrefaultSection *section,
     part.host = part.host ? part.host + offset : NULL;
     part.size = end > first ? end - first : 0;
     return part;
+}
+
+/* @section is no alias of what was counted */
+static void plan_count(PrefaultPlan *plan, const PrefaultSection *section,
+                       size_t base_page_size)
+{
+    if (section->traits) {
+        plan->skipped[ctz32(section->traits)] += section->size;
+    } else {
+        plan_add_range(plan, section, base_page_size, false);
+    }
 }
 
 static void plan_add(PrefaultPlan *plan, GArray *counted,
@@ -104,11 +118,7 @@ static void plan_add(PrefaultPlan *plan, GArray *counted,
     }
 
     g_array_append_val(counted, piece);
-    if (section->traits) {
-        plan->skipped[ctz32(section->traits)] += section->size;
-    } else {
-        plan_add_range(plan, section, base_page_size, false);
-    }
+    plan_count(plan, section, base_page_size);
 }
 
 PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
@@ -122,7 +132,12 @@ PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
     /* Of several aliases, prefer one that the guest can write to */
     for (int skipped = 0; skipped <= 1; skipped++) {
         for (size_t i = 0; i < nr_sections; i++) {
-            if (!!sections[i].traits == skipped) {
+            if (!!sections[i].traits != skipped) {
+                continue;
+            }
+            if (sections[i].is_single) {
+                plan_count(plan, &sections[i], base_page_size);
+            } else {
                 plan_add(plan, counted, &sections[i], base_page_size);
             }
         }
@@ -141,6 +156,11 @@ void prefault_plan_free(PrefaultPlan *plan)
 uint64_t prefault_plan_total(const PrefaultPlan *plan)
 {
     return plan->total;
+}
+
+uint64_t prefault_plan_private(const PrefaultPlan *plan)
+{
+    return plan->total_private;
 }
 
 uint64_t prefault_plan_skipped(const PrefaultPlan *plan,

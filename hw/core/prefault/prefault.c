@@ -390,6 +390,9 @@ PrefaultInfo *prefault_query(void)
         info->retention = g_new0(PrefaultRetention, 1);
         s->setup.backend->retention(info->retention);
     }
+    if (s->setup.accel) {
+        info->conversions = s->setup.accel->conversions();
+    }
     if (s->status != PREFAULT_STATUS_NONE) {
         info->has_trigger = true;
         info->trigger = s->trigger;

@@ -115,6 +115,11 @@ static void hmp_figures(GString *buf, const PrefaultInfo *info)
                            info->populated / KiB);
     g_string_append_printf(buf, "mapped:    %" PRIu64 " KiB\n",
                            info->mapped / KiB);
+    if (info->has_q_private) {
+        g_string_append_printf(buf, "private:   %" PRIu64 " KiB, %" PRIu64
+                               " KiB of it mapped\n", info->q_private / KiB,
+                               info->private_mapped / KiB);
+    }
     if (info->has_mapped_now) {
         g_string_append_printf(buf, "now:       %" PRIu64 " KiB mapped, as "
                                "KVM counts\n", info->mapped_now / KiB);
@@ -155,6 +160,26 @@ static void hmp_retention(GString *buf, const PrefaultRetention *figures)
     }
 }
 
+static void hmp_conversions(GString *buf, const PrefaultConversions *figures)
+{
+    g_string_append_printf(buf, "converted: to private %" PRIu64 " times, %"
+                           PRIu64 " KiB; to shared %" PRIu64 " times, %" PRIu64
+                           " KiB\n", figures->to_private,
+                           figures->to_private_bytes / KiB, figures->to_shared,
+                           figures->to_shared_bytes / KiB);
+    g_string_append_printf(buf, "           explicit %" PRIu64 ", implicit %"
+                           PRIu64 ", failed %" PRIu64 "; prefaulted %" PRIu64
+                           " KiB, pending %" PRIu64 " KiB\n",
+                           figures->q_explicit, figures->implicit,
+                           figures->failures, figures->prefaulted / KiB,
+                           figures->prefault_pending / KiB);
+    if (figures->kept || figures->poisoned) {
+        g_string_append_printf(buf, "           not given back: %" PRIu64
+                               " KiB, poisoned pages: %" PRIu64 "\n",
+                               figures->kept / KiB, figures->poisoned);
+    }
+}
+
 static HumanReadableText *hmp_info_prefault(Error **errp)
 {
     g_autoptr(PrefaultInfo) info = qmp_query_prefault(errp);
@@ -168,6 +193,9 @@ static HumanReadableText *hmp_info_prefault(Error **errp)
     }
     if (info->retention) {
         hmp_retention(buf, info->retention);
+    }
+    if (info->conversions) {
+        hmp_conversions(buf, info->conversions);
     }
     if (info->left_out) {
         g_string_append_printf(buf, "left out:  %s\n", info->left_out);

@@ -109,11 +109,15 @@ static unsigned run_thread_count(uint64_t bytes)
  */
 static bool run_suffices(PrefaultRun *run)
 {
-    if (run->sufficed != run->total &&
-        !prefault_map_suffices(run->plan, &run->error)) {
+    uint64_t shared = run->total - run->total_private;
+
+    if (run->sufficed != shared &&
+        !prefault_map_suffices(run->plan, !run->private_sufficed,
+                               &run->error)) {
         return false;
     }
-    run->sufficed = run->total;
+    run->sufficed = shared;
+    run->private_sufficed = true;
     return true;
 }
 
@@ -135,6 +139,7 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
     run->backend = backend;
     run->done_bh = done_bh;
     run->total = prefault_plan_total(run->plan);
+    run->total_private = prefault_plan_private(run->plan);
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
         run->skipped[i] = prefault_plan_skipped(run->plan, i);
     }
@@ -180,8 +185,12 @@ static PrefaultOutcome run_join_engine(PrefaultRun *run)
     PrefaultOutcome outcome = prefault_engine_wait(run->engine);
 
     run_take_figures(run);
-    if (outcome == PREFAULT_OUTCOME_COMPLETED && run->stale) {
-        /* The map changed between the last worker's end and now */
+    if (run->stale && (outcome == PREFAULT_OUTCOME_COMPLETED ||
+                       outcome == PREFAULT_OUTCOME_FAILED)) {
+        /*
+         * The map changed between the last worker's end and now, or it was
+         * changing already when a worker failed
+         */
         outcome = PREFAULT_OUTCOME_STALE;
     }
     if (outcome == PREFAULT_OUTCOME_FAILED) {
@@ -209,6 +218,12 @@ PrefaultOutcome prefault_run_join(PrefaultRun *run)
     return outcome;
 }
 
+/* What cannot be mapped yet is not part of the total */
+static uint64_t run_total(const PrefaultRun *run)
+{
+    return run->total - run->progress.later;
+}
+
 /* The average since the plan was made; mapping comes last where there is any */
 static void run_describe_rate(const PrefaultRun *run, PrefaultInfo *info)
 {
@@ -223,7 +238,7 @@ static void run_describe_rate(const PrefaultRun *run, PrefaultInfo *info)
     info->rate = (double)done * NANOSECONDS_PER_SECOND / ns;
     if (run->engine) {
         info->has_remaining_ms = true;
-        info->remaining_ms = (double)(run->total - done) / done *
+        info->remaining_ms = (double)(run_total(run) - done) / done *
                              (ns / SCALE_MS);
     }
 }
@@ -233,13 +248,16 @@ static PrefaultSkipList *run_describe_skips(PrefaultRun *run, uint64_t *sum)
     PrefaultSkipList *list = NULL, **tail = &list;
 
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
-        if (run->skipped[i]) {
+        uint64_t bytes = run->skipped[i] + (i == PREFAULT_SKIP_REASON_PRIVATE
+                                            ? run->progress.later : 0);
+
+        if (bytes) {
             PrefaultSkip *skip = g_new0(PrefaultSkip, 1);
 
             skip->reason = i;
-            skip->bytes = run->skipped[i];
+            skip->bytes = bytes;
             QAPI_LIST_APPEND(tail, skip);
-            *sum += run->skipped[i];
+            *sum += bytes;
         }
     }
     return list;
@@ -251,11 +269,17 @@ void prefault_run_describe(PrefaultRun *run, PrefaultInfo *info)
         run_take_figures(run);
     }
     info->has_total = true;
-    info->total = run->total;
+    info->total = run_total(run);
     info->has_populated = true;
     info->populated = run->progress.populated;
     info->has_mapped = true;
     info->mapped = run->progress.mapped;
+    if (run->total_private) {
+        info->has_q_private = true;
+        info->q_private = run->total_private - run->progress.private_later;
+        info->has_private_mapped = true;
+        info->private_mapped = run->progress.private_mapped;
+    }
     info->has_failed = true;
     info->failed = run->progress.failed;
     info->has_skipped = true;

@@ -30,9 +30,11 @@ typedef struct PrefaultRun {
     bool stale;                     /* was invalidated, perhaps too late */
 
     uint64_t total;
+    uint64_t total_private;         /* of total */
     uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
     PrefaultProgress progress;
     uint64_t sufficed;              /* the host had enough for this total */
+    bool private_sufficed;          /* and, at the first run, for private memory */
     unsigned threads;
     int unplaced;                   /* errno of a worker; atomic */
     int64_t started_ns;

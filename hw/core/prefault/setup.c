@@ -28,6 +28,7 @@ static bool setup_backend(PrefaultSetup *setup, Error **errp)
         error_setg(errp, "%s", setup->unheld);
         return false;
     }
+    setup->accel = offered;
     if (!offered->can_map(errp)) {
         return false;
     }
@@ -46,7 +47,7 @@ static bool setup_memory(Error **errp)
         return true;
     }
     plan = prefault_map_plan(&regions, &places);
-    return prefault_map_suffices(plan, errp);
+    return prefault_map_suffices(plan, true, errp);
 }
 
 static void setup_machine_done(Notifier *notifier, void *data)

@@ -21,7 +21,8 @@
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
- * @populate: make @chunk's host memory present and writable.  Returns 0 or
+ * @populate: make @chunk's host memory present and writable.  Not called for
+ *            private memory, which has none.  Returns 0 or
  *            -errno: -EINTR and -EAGAIN are tried again, -EHWPOISON leads to
  *            smaller pieces until the poisoned page is found and left out,
  *            any other error ends the run.
@@ -29,8 +30,9 @@
  *       number @worker; sets *@mapped to the bytes done, also if it fails.
  *       Returns 0 or -errno as KVM_PRE_FAULT_MEMORY does: -EINTR and -EAGAIN
  *       are tried again, a limited number of times; a page that is interrupted
- *       for ever is left out; any other error, or success without progress,
- *       ends the run.  NULL: populate only.
+ *       for ever, or poisoned, is left out; -EOPNOTSUPP for private memory means not yet, and
+ *       the chunk is left for later; any other error, or success without
+ *       progress, ends the run.  NULL: populate only.
  * @kick: make a @map that is under way in @thread return -EINTR soon.  Called
  *        again and again while somebody waits for it.  NULL: @map is short.
  * @done: the last worker has nothing left to do.  Called once, from that
@@ -68,11 +70,18 @@ typedef enum PrefaultOutcome {
  * @populated: bytes whose host memory is present
  * @mapped: bytes mapped for the guest
  * @failed: bytes left out because the page is poisoned or cannot be mapped
+ * @private_mapped: bytes of @mapped that are private memory
+ * @later: bytes that cannot be mapped yet: there is private memory, and the
+ *         guest's launch is not finished; or it cannot be mapped at all
+ * @private_later: bytes of @later that are private memory
  */
 typedef struct PrefaultProgress {
     uint64_t populated;
     uint64_t mapped;
     uint64_t failed;
+    uint64_t private_mapped;
+    uint64_t later;
+    uint64_t private_later;
 } PrefaultProgress;
 
 typedef struct PrefaultEngine PrefaultEngine;

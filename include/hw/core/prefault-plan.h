@@ -30,6 +30,10 @@
  *          one counts
  * @place: where it is best worked on: a number of the caller's, less than
  *         PREFAULT_PLACES_MAX
+ * @is_private: private memory of a confidential guest: the host cannot touch it,
+ *              and @host is where it would be if it were shared
+ * @is_single: no other section is an alias of it, so that none is looked for; a
+ *             confidential guest can make very many sections
  */
 typedef struct PrefaultSection {
     hwaddr gpa;
@@ -39,6 +43,8 @@ typedef struct PrefaultSection {
     size_t page_size;
     uint32_t traits;
     unsigned place;
+    bool is_private;
+    bool is_single;
 } PrefaultSection;
 
 /**
@@ -50,6 +56,7 @@ typedef struct PrefaultSection {
  * @place: the place of its section
  * @alias: another chunk has the same memory at another guest address, and only
  *         that one counts
+ * @is_private: private memory: there is nothing to populate, mapping allocates it
  */
 typedef struct PrefaultChunk {
     hwaddr gpa;
@@ -58,6 +65,7 @@ typedef struct PrefaultChunk {
     size_t page_size;
     unsigned place;
     bool alias;
+    bool is_private;
 } PrefaultChunk;
 
 /**
@@ -112,6 +120,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultPlan, prefault_plan_free)
  * Returns: bytes.
  */
 uint64_t prefault_plan_total(const PrefaultPlan *plan);
+
+/**
+ * prefault_plan_private: bytes of the total that are private memory
+ * @plan: the plan
+ *
+ * Context: any thread.
+ *
+ * Returns: bytes.
+ */
+uint64_t prefault_plan_private(const PrefaultPlan *plan);
 
 /**
  * prefault_plan_skipped: bytes that are left out for one reason

@@ -36,6 +36,8 @@
  * @map_later: no run; map what the host has in memory while the guest runs.
  *             Context: BQL.
  * @retention: fill in the figures of what stays mapped.  Context: BQL.
+ * @conversions: the figures of conversions between private and shared memory;
+ *               NULL if the guest has no private memory.  Context: BQL.
  */
 typedef struct PrefaultBackend {
     bool (*in_use)(void);
@@ -47,6 +49,7 @@ typedef struct PrefaultBackend {
     void (*end)(void);
     void (*map_later)(void);
     void (*retention)(PrefaultRetention *figures);
+    PrefaultConversions *(*conversions)(void);
 } PrefaultBackend;
 
 /**
