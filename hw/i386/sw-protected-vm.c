@@ -1,0 +1,256 @@
+/*
+ * sw-protected-vm: private guest memory without confidential hardware
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "confidential-guest.h"
+#include "cpu.h"
+#include "hw/boards.h"
+#include "hw/i386/sw-protected-vm.h"
+#include "hw/i386/x86.h"
+#include "hw/loader.h"
+#include "hw/resettable.h"
+#include "kvm/kvm_i386.h"
+#include "migration/blocker.h"
+#include "qapi/error.h"
+#include "qapi/qapi-types-sw-protected-vm.h"
+#include "qemu/error-report.h"
+#include "qemu/units.h"
+#include "qom/object_interfaces.h"
+#include "standard-headers/asm-x86/kvm_para.h"
+#include "standard-headers/linux/kvm_para.h"
+#include "system/hostmem.h"
+#include "system/kvm-attributes.h"
+#include "system/kvm-conversion.h"
+#include "system/ramblock.h"
+#include "system/reset.h"
+
+OBJECT_DECLARE_SIMPLE_TYPE(SwProtectedVm, SW_PROTECTED_VM)
+
+struct SwProtectedVm {
+    X86ConfidentialGuest parent_obj;
+
+    SwProtectedVmInitialState initial_state;
+    RAMBlockNotifier ram_notifier;
+    ResettableState reset_state;
+    Error *migration_blocker;
+};
+
+/* The machine's object, or NULL */
+static SwProtectedVm *sw_protected_vm(void)
+{
+    return (SwProtectedVm *)object_dynamic_cast(OBJECT(current_machine->cgs),
+                                                TYPE_SW_PROTECTED_VM);
+}
+
+/* Firmware and option ROMs, which no memory backend owns, stay shared */
+static bool block_begins_private(const SwProtectedVm *vm, const RAMBlock *rb)
+{
+    return vm->initial_state == SW_PROTECTED_VM_INITIAL_STATE_PRIVATE &&
+           object_dynamic_cast(rb->mr->owner, TYPE_MEMORY_BACKEND);
+}
+
+static int block_to_initial_state(RAMBlock *rb, void *opaque)
+{
+    Error *err = NULL;
+
+    if (rb->guest_memfd >= 0 &&
+        !kvm_conversion_convert_block(rb, block_begins_private(opaque, rb),
+                                      &err)) {
+        error_reportf_err(err, "sw-protected-vm: memory '%s' cannot be brought "
+                          "to its initial state, the guest is stopped: ",
+                          rb->idstr);
+        kvm_attributes_stop_guest();
+    }
+    return 0;
+}
+
+static void ram_block_added(RAMBlockNotifier *n, void *host, size_t size,
+                            size_t max_size)
+{
+    SwProtectedVm *vm = container_of(n, SwProtectedVm, ram_notifier);
+    ram_addr_t offset;
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    rb = qemu_ram_block_from_host(host, false, &offset);
+    if (rb) {
+        block_to_initial_state(rb, vm);
+    }
+}
+
+/*
+ * Registered before any device, so that it comes first: what devices load at
+ * reset is for the memory as the guest is going to find it.  A guest that wakes up
+ * finds its memory as it left it.
+ */
+static void return_to_initial_state(Object *obj, ResetType type)
+{
+    RAMBlock *rb;
+
+    if (type == RESET_TYPE_WAKEUP) {
+        return;
+    }
+    RCU_READ_LOCK_GUARD();
+    RAMBLOCK_FOREACH(rb) {
+        block_to_initial_state(rb, obj);
+    }
+}
+
+static ResettableState *get_reset_state(Object *obj)
+{
+    return &SW_PROTECTED_VM(obj)->reset_state;
+}
+
+static bool refuse_smm(Error **errp)
+{
+    X86MachineState *x86ms = (X86MachineState *)
+        object_dynamic_cast(OBJECT(current_machine), TYPE_X86_MACHINE);
+
+    if (!x86ms) {
+        error_setg(errp, "sw-protected-vm: this machine type is not supported: "
+                   "use pc, q35 or microvm");
+        return false;
+    }
+    if (x86ms->smm == ON_OFF_AUTO_ON) {
+        error_setg(errp, "sw-protected-vm: SMM is not possible, because SMRAM "
+                   "is an alias of RAM and KVM binds private memory to one "
+                   "guest address: use -machine smm=off");
+        return false;
+    }
+    x86ms->smm = ON_OFF_AUTO_OFF;
+    return true;
+}
+
+static bool enable_conversion(Error **errp)
+{
+    if (!kvm_enable_hypercall(BIT_ULL(KVM_HC_MAP_GPA_RANGE))) {
+        error_setg(errp, "sw-protected-vm: KVM does not pass "
+                   "KVM_HC_MAP_GPA_RANGE on to QEMU, which takes Linux 5.14 or "
+                   "later (KVM_CAP_EXIT_HYPERCALL)");
+        return false;
+    }
+    return true;
+}
+
+static bool block_migration(SwProtectedVm *vm, Error **errp)
+{
+    error_setg(&vm->migration_blocker, "sw-protected-vm: private memory cannot "
+               "be read, so this guest cannot be migrated or saved");
+    return migrate_add_blocker(&vm->migration_blocker, errp) == 0;
+}
+
+static int sw_protected_vm_kvm_init(ConfidentialGuestSupport *cgs, Error **errp)
+{
+    SwProtectedVm *vm = SW_PROTECTED_VM(cgs);
+
+    if (!refuse_smm(errp) || !enable_conversion(errp) ||
+        !block_migration(vm, errp)) {
+        return -EINVAL;
+    }
+    kvm_attributes_track();
+    vm->ram_notifier.ram_block_added = ram_block_added;
+    ram_block_notifier_add(&vm->ram_notifier);
+    qemu_register_resettable(OBJECT(vm));
+    cgs->ready = true;
+    return 0;
+}
+
+static int sw_protected_vm_kvm_type(X86ConfidentialGuest *cg)
+{
+    return KVM_X86_SW_PROTECTED_VM;
+}
+
+/*
+ * KVM does not list the feature in KVM_GET_SUPPORTED_CPUID, because it is for
+ * whoever handles the hypercall to announce (Linux,
+ * Documentation/virt/kvm/x86/cpuid.rst).
+ */
+static uint32_t sw_protected_vm_adjust_cpuid(X86ConfidentialGuest *cg,
+                                             uint32_t function, uint32_t index,
+                                             int reg, uint32_t value)
+{
+    return function == KVM_CPUID_FEATURES && reg == R_EAX
+           ? value | BIT(KVM_FEATURE_HC_MAP_GPA_RANGE) : value;
+}
+
+static void sw_protected_vm_cpu_instance_init(X86ConfidentialGuest *cg,
+                                              CPUState *cpu)
+{
+    X86_CPU(cpu)->env.features[FEAT_KVM] |= BIT(KVM_FEATURE_HC_MAP_GPA_RANGE);
+}
+
+bool sw_protected_vm_bios_init(X86MachineState *x86ms, char *filename,
+                               uint64_t size, MemoryRegion *rom_memory,
+                               bool writable)
+{
+    hwaddr start = 4 * GiB - size;
+
+    if (!sw_protected_vm()) {
+        return false;
+    }
+    memory_region_init_ram(&x86ms->bios, NULL, "pc.bios", size, &error_fatal);
+    memory_region_set_readonly(&x86ms->bios, !writable);
+    if (rom_add_file_fixed(filename, start, -1)) {
+        error_report("sw-protected-vm: cannot load firmware '%s'", filename);
+        exit(EXIT_FAILURE);
+    }
+    x86_isa_bios_init(&x86ms->isa_bios, rom_memory, &x86ms->bios, !writable);
+    memory_region_add_subregion(rom_memory, start, &x86ms->bios);
+    g_free(filename);
+    return true;
+}
+
+static int get_initial_state(Object *obj, Error **errp)
+{
+    return SW_PROTECTED_VM(obj)->initial_state;
+}
+
+static void set_initial_state(Object *obj, int value, Error **errp)
+{
+    if (SW_PROTECTED_VM(obj)->parent_obj.parent_obj.ready) {
+        error_setg(errp, "sw-protected-vm: initial-state cannot be changed any "
+                   "more: give it on the command line");
+        return;
+    }
+    SW_PROTECTED_VM(obj)->initial_state = value;
+}
+
+OBJECT_DEFINE_SIMPLE_TYPE_WITH_INTERFACES(SwProtectedVm, sw_protected_vm,
+                                          SW_PROTECTED_VM,
+                                          X86_CONFIDENTIAL_GUEST,
+                                          { TYPE_USER_CREATABLE },
+                                          { TYPE_RESETTABLE_INTERFACE },
+                                          { NULL })
+
+static void sw_protected_vm_init(Object *obj)
+{
+    CONFIDENTIAL_GUEST_SUPPORT(obj)->require_guest_memfd = true;
+}
+
+static void sw_protected_vm_finalize(Object *obj)
+{
+}
+
+static void sw_protected_vm_class_init(ObjectClass *oc, const void *data)
+{
+    ConfidentialGuestSupportClass *cgsc = CONFIDENTIAL_GUEST_SUPPORT_CLASS(oc);
+    X86ConfidentialGuestClass *x86c = X86_CONFIDENTIAL_GUEST_CLASS(oc);
+    ResettableClass *rc = RESETTABLE_CLASS(oc);
+
+    rc->get_state = get_reset_state;
+    rc->phases.hold = return_to_initial_state;
+    cgsc->kvm_init = sw_protected_vm_kvm_init;
+    x86c->kvm_type = sw_protected_vm_kvm_type;
+    x86c->adjust_cpuid_features = sw_protected_vm_adjust_cpuid;
+    x86c->cpu_instance_init = sw_protected_vm_cpu_instance_init;
+    object_class_property_add_enum(oc, "initial-state",
+                                   "SwProtectedVmInitialState",
+                                   &SwProtectedVmInitialState_lookup,
+                                   get_initial_state, set_initial_state);
+    object_class_property_set_description(oc, "initial-state",
+        "How RAM is when the guest starts: private or shared");
+}
