@@ -21,10 +21,11 @@ closes, and L1 then switches itself off.
 AMD nested paging emulated by TCG is all the bed has: cycle and time figures
 are those of an emulator, counts of faults and mappings are KVM's own.
 """
-from .machine import (BedMachine, HostMachine, Machine, OVMF_MACHINE, shared,
-                      release)
+from .machine import (BedMachine, HostMachine, Machine, OVMF_MACHINE, convert,
+                      release, shared)
 from .qemu import Qemu, QmpError, Sweep
 from .link import BedError, BedTimeout
 
-__all__ = ['BedMachine', 'HostMachine', 'Machine', 'OVMF_MACHINE', 'shared',
-           'release', 'Qemu', 'QmpError', 'Sweep', 'BedError', 'BedTimeout']
+__all__ = ['BedMachine', 'HostMachine', 'Machine', 'OVMF_MACHINE', 'convert',
+           'release', 'shared', 'Qemu', 'QmpError', 'Sweep', 'BedError',
+           'BedTimeout']

@@ -45,8 +45,8 @@ class Machine:
 
     def path(self, name):
         """Where the machine has a file of the bed: 'qemu-system-x86_64',
-        'guest.bin', 'kernel.elf', 'guest.efi', 'inject.so', 'barefault', or
-        'fw' (folder)."""
+        'guest.bin', 'kernel.elf', 'guest.efi', 'convert.bin', 'inject.so',
+        'barefault', or 'fw' (folder)."""
         raise NotImplementedError
 
     def scratch(self, name):
@@ -90,7 +90,8 @@ class Machine:
         extra:   more arguments
         machine: -M, its options may follow; microvm gets the bed's defaults
         accel:   -accel, for instance 'kvm,prefault=on'
-        bios:    'guest.bin', a path, or None for the machine's own firmware
+        bios:    'guest.bin', 'convert.bin' (see convert()), a path, or None for
+                 the machine's own firmware
         kernel:  the machine's own firmware starts the guest (pc and q35):
                  True, or 'guest.efi' for UEFI
         wait:    the guest says READY and halts; each Qemu.sweep() is one sweep
@@ -108,8 +109,8 @@ class Machine:
             argv += ['-kernel', self.path(
                 'kernel.elf' if kernel is True else kernel)]
         elif bios:
-            argv += ['-bios',
-                     self.path(bios) if bios == 'guest.bin' else bios]
+            argv += ['-bios', self.path(bios) if bios in artifacts.GUESTS
+                     else bios]
         if wait:
             argv += ['-fw_cfg', 'name=opt/prefault/wait,string=1']
         return self.qemu(*argv, *(['-S'] if paused else []), *extra, **how)
@@ -360,6 +361,19 @@ class HostMachine(Machine):
             self._agent.kill()
             self._agent.wait()
         self._dir.cleanup()
+
+
+def convert(**files):
+    """QEMU's arguments that tell the converting guest what to do.
+
+    files: below opt/prefault, see tests/guest/convert/main.c; for instance
+           machine.guest(*convert(storm=1000, hole=1), bios='convert.bin')
+    """
+    argv = []
+    for name, value in files.items():
+        text = str(value).replace(',', ',,')
+        argv += ['-fw_cfg', f'name=opt/prefault/{name},string={text}']
+    return argv
 
 
 def die_with_parent():

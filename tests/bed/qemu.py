@@ -149,6 +149,28 @@ class Qemu:
         result = self.wait_sweep(done + 1, timeout)
         return result, self.faults() - before
 
+    def conversions(self, name=None):
+        """Lines of the converting guest (tests/guest/convert) so far: a list
+        of dicts of ints, those that begin with the name, or all."""
+        found = [{word: int(value) for word, value in
+                  re.findall(r'(\w+)=(-?\d+)', line.text)}
+                 for line in self.process.out
+                 if line.text.startswith('prefault-convert: ')]
+        return [one for one in found if name is None or
+                next(iter(one), None) == name]
+
+    def go(self, timeout=90):
+        """Let a converting guest with wait=True go on from READY; returns
+        when it says READY again, or DONE.  Not for a host without nested
+        paging, as sweep()."""
+        def halts():
+            return sum(line.text in ('READY', 'DONE')
+                       for line in self.process.out)
+        before = halts()
+        self.qmp('inject-nmi')
+        self._wait(lambda: halts() > before, timeout,
+                   'READY or DONE from the guest')
+
     # KVM's statistics
 
     def vcpu_stats(self, *names, each=False):

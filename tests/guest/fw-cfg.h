@@ -67,9 +67,10 @@ HELPER u32 fw_cfg_open(const char *name)
 }
 
 /* The decimal number in the file @name, 0 if there is none */
-HELPER u32 fw_cfg_number(const char *name)
+HELPER u64 fw_cfg_number(const char *name)
 {
-    u32 size = fw_cfg_open(name), number = 0;
+    u32 size = fw_cfg_open(name);
+    u64 number = 0;
 
     while (size--) {
         number = number * 10 + inb(PORT_FW_CFG_DATA) - '0';
