@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from . import paths, qemubuild, say, upstream as comparison
+from . import linux, paths, qemubuild, say, upstream as comparison
 from .err import Fail
 from .source import find
 from .tap import Program
@@ -171,6 +171,10 @@ def functional(results, options):
     """our QEMU in the test bed"""
     build('default')
     build('pristine')       # compared with, and L0 of the beds that run OVMF
+    try:
+        linux.Linux().build()
+    except Fail as fail:
+        say.info(f'{fail}')     # the tests that need it are skipped, and say so
     python_files(results, 'functional', FUNCTIONAL_TIMEOUT,
                  options.require_bed, ALONE)
 

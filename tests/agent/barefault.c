@@ -11,8 +11,8 @@
  * Times are CLOCK_MONOTONIC, in ns.  Prints one line:
  *     barefault: mib=N advise_ns=N populate_ns=N map_ns=N total_ns=N calls=N
  *     pages_4k=N pages_2m=N
- * "barefault --capability" prints KVM_CHECK_EXTENSION of
- * KVM_CAP_PRE_FAULT_MEMORY on /dev/kvm instead.
+ * "barefault --capability NUMBER" prints KVM_CHECK_EXTENSION of that on /dev/kvm
+ * instead.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -28,7 +28,7 @@
 
 #include "kvm-pre-fault.h"
 
-enum { CAP_PRE_FAULT_MEMORY = 236, ADVICE_POPULATE_WRITE = 23 };
+enum { ADVICE_POPULATE_WRITE = 23 };
 
 static long long now_ns(void)
 {
@@ -106,8 +106,8 @@ int main(int argc, char **argv)
     int vm, vcpu, calls;
     void *memory;
 
-    if (argc > 1 && !strcmp(argv[1], "--capability")) {
-        printf("%d\n", ioctl(kvm, KVM_CHECK_EXTENSION, CAP_PRE_FAULT_MEMORY));
+    if (argc > 2 && !strcmp(argv[1], "--capability")) {
+        printf("%d\n", ioctl(kvm, KVM_CHECK_EXTENSION, atoi(argv[2])));
         return 0;
     }
     vm = checked(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");

@@ -2,8 +2,8 @@
 """What the bed needs on disk, made once and made again when an input changes.
 
 programs()   our own test programs, compiled with the host's gcc
-kernel()     L1's Linux image and the modules kvm-amd needs, from a Debian
-             package
+kernel()     L1's Linux image and its modules: a Debian package's, or built
+             from Debian's source where it has to know guest_memfd
 initramfs()  busybox, the programs, QEMU with its libraries, firmware, tools
 ovmf()       UEFI firmware, from a Debian package
 
@@ -26,7 +26,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS.parent / 'scripts'))
-from prefaultlib import debs, err, paths  # noqa: E402
+from prefaultlib import debs, err, linux, paths  # noqa: E402
 
 KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
 KERNEL_SUITES = ('bookworm-backports', 'trixie')
@@ -76,7 +76,9 @@ mount -t debugfs debugfs /sys/kernel/debug
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 echo +memory +hugetlb > /sys/fs/cgroup/cgroup.subtree_control
 echo always > /sys/kernel/mm/transparent_hugepage/enabled
-for module in /modules/*.ko; do insmod $module || echo "no $module"; done
+for module in $(ls /modules/*.ko 2>/dev/null); do
+    insmod $module || echo "no $module"
+done
 chmod 666 /dev/kvm
 for port in /sys/class/virtio-ports/*; do
     if [ "$(cat $port/name)" = prefault.agent ]; then
@@ -142,13 +144,38 @@ def programs():
     return {name: out / name for name in [*PROGRAMS, *GUESTS]}
 
 
-def kernel():
-    """Unpack L1's kernel once; returns (vmlinuz, its folder of modules)."""
-    tree = package('kernel', KERNEL_PACKAGE, KERNEL_SUITES)
+def kernel(private=False):
+    """L1's kernel, unpacked or built once: (image, {path in L1: module}).
+
+    Modules at the top are loaded at boot, in order; BedMachine.load() has the
+    others.
+    private: the one with guest_memfd and tests/module
+    """
+    if private:
+        return private_kernel()
+    with locked(paths.BED / 'lock'):
+        tree = package('kernel', KERNEL_PACKAGE, KERNEL_SUITES)
     images = list(tree.glob('boot/vmlinuz-*'))
     if not images:
         skip(f'{KERNEL_PACKAGE} holds no kernel', f'remove {tree}')
-    return images[0], tree
+    modules = {}
+    for folder, names in (('', MODULES), ('extra/', MODULES_EXTRA)):
+        for i, path in enumerate(module_order(tree, names)):
+            name = path.name.split('.')[0]
+            modules[f'/modules/{folder}{i:02d}-{name}.ko'] = path
+    return images[0], modules
+
+
+def private_kernel():
+    """kernel() of a bed with private memory."""
+    built = linux.Linux()
+    try:
+        built.build()
+    except err.Fail as fail:
+        skip(f'no kernel with guest_memfd: {fail}',
+             'it needs the network once, and scripts/setup')
+    return built.image, {f'/modules/extra/{path.name}': path
+                         for path in sorted(built.modules.glob('*.ko'))}
 
 
 def ovmf():
@@ -204,18 +231,20 @@ def module_data(path):
     return gzip.decompress(data) if path.suffix == '.gz' else data
 
 
-def initramfs(uefi=False):
+def initramfs(modules, uefi=False):
     """Make L1's root; returns the path of the (uncompressed) archive.
 
-    One archive for each QEMU: tests of several may run at the same time.
-    uefi: with OVMF, 8 MiB that most beds need not carry
+    One archive for each QEMU and kernel: tests of several may run at the same
+    time.
+    modules: of kernel()
+    uefi:    with OVMF, 8 MiB that most beds need not carry
     """
     binary = qemu()
-    name = hashlib.sha256(str(binary.resolve()).encode()).hexdigest()[:8]
+    name = digest([], [binary.resolve(), *modules.values()])[:8]
     name += '-uefi' if uefi else ''
     archive = paths.BED / f'initramfs-{name}.cpio'
     with locked(paths.BED / 'lock'):
-        files, modules = root_files(binary), root_modules()
+        files = root_files(binary)
         for image, path in (ovmf() if uefi else {}).items():
             files[f'/prefault/fw/{image}'] = path
         key = digest([binary, *files.values(), *modules.values()],
@@ -248,17 +277,6 @@ def root_files(binary):
         if path:
             files |= {f'/prefault/tools/{name}': Path(path)} | libraries(path)
     return files
-
-
-def root_modules():
-    """{path in L1: file}; those at the top are loaded at boot, in order."""
-    tree = kernel()[1]
-    modules = {}
-    for folder, names in (('', MODULES), ('extra/', MODULES_EXTRA)):
-        for i, path in enumerate(module_order(tree, names)):
-            name = path.name.split('.')[0]
-            modules[f'/modules/{folder}{i:02d}-{name}.ko'] = path
-    return modules
 
 
 @contextlib.contextmanager

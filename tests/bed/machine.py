@@ -15,10 +15,12 @@ import unittest
 from pathlib import Path
 
 from . import artifacts
+from .knobs import Knobs
 from .link import BedError, Link
 from .qemu import Qemu
 
 BOOT_SECONDS = 90
+CAP_PRE_FAULT_MEMORY = 236
 PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl
 
@@ -144,10 +146,15 @@ class Machine:
         """The machine's CLOCK_MONOTONIC."""
         return int(self.link.ask('ping')[0])
 
+    def capability(self, number):
+        """KVM_CHECK_EXTENSION's answer on /dev/kvm, 0 if there is no KVM."""
+        code, said, _ = self.run(self.path('barefault'), '--capability',
+                                 str(number))
+        return 0 if code else int(said)
+
     def can_prefault(self):
         """Tell whether its KVM has KVM_CAP_PRE_FAULT_MEMORY."""
-        code, said, _ = self.run(self.path('barefault'), '--capability')
-        return code == 0 and int(said) > 0
+        return self.capability(CAP_PRE_FAULT_MEMORY) > 0
 
     def barefault(self, mib, timeout=120):
         """Run the bare C program; returns its figures as a dict of ints."""
@@ -182,7 +189,7 @@ ASSIGNABLE = ['-device', 'intel-iommu', '-device', 'edu,addr=0x10']
 OVMF_MACHINE = 'q35,i8042=off,sata=off'
 
 
-class BedMachine(Machine):
+class BedMachine(Knobs, Machine):
     """L1: a Debian kernel with kvm-amd and nested paging, emulated by TCG.
 
     smp, mem: L1's CPUs and memory
@@ -191,14 +198,17 @@ class BedMachine(Machine):
               emulated instructions (1 ns each)
     uefi:     OVMF is among the firmware, and L0 can run it
     vfio:     a PCI device, at VFIO_DEVICE, can be assigned to a guest
+    private:  a kernel of our own build, which has guest_memfd,
+              KVM_X86_SW_PROTECTED_VM and tests/module, and none of Debian's
+              modules; building it takes minutes, once
     """
 
     kind = 'bed'
 
     def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False,
-                 vfio=False):
-        root = artifacts.initramfs(uefi)
-        image, _ = artifacts.kernel()
+                 vfio=False, private=False):
+        image, modules = artifacts.kernel(private)
+        root = artifacts.initramfs(modules, uefi)
         self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
         self._console = Path(self._dir.name) / 'console'
         theirs = self._open(self._tail)
@@ -270,14 +280,6 @@ class BedMachine(Machine):
             artifacts.skip(f'no {name}',
                            'install the packages e2fsprogs and util-linux')
         return path
-
-    def load(self, module):
-        """Load a module of artifacts.MODULES_EXTRA, and what it needs."""
-        code, _, said = self.run('/bin/sh', '-c', 'for m in /modules/extra/*; '
-                                 'do insmod $m 2>/dev/null; done; '
-                                 f'test -d /sys/module/{module}')
-        if code:
-            raise BedError(f'no module {module}: {said}')
 
     def variables(self):
         """A new flash image of UEFI variables; its path."""
