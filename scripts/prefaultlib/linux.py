@@ -5,9 +5,6 @@ Guarantees: built once for each package, fragment and compiler, its modules for
 each change of theirs; what was interrupted starts afresh.  Of the package's
 sources a third is unpacked, and after the build what modules need is kept.
 """
-import contextlib
-import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -17,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import debs, paths, say
+from . import debs, made, paths, say
 from .err import Fail
-from .tree import check_disk, write
+from .tree import check_disk
 
 SERIES = '6.12'
 SUITES = ('bookworm-backports', 'trixie', 'trixie-backports', 'sid')
@@ -65,28 +62,21 @@ class Linux:
     def build(self):
         """Build what changed.  Fail if something is missing."""
         deb = debs.fetch(rf'linux-source-{re.escape(self.series)}', SUITES)
-        with self._locked():
-            key = digest([FRAGMENT], [deb.name, compiler()])
-            if is_stale(self.image, key):
+        with made.locked(self.folder / 'lock'):
+            key = made.digest([FRAGMENT], [deb.name, compiler()])
+            if made.is_stale(self.image, key):
                 check_tools()
                 check_disk(self.folder, DISK_NEEDED)
                 self._unpack(deb)
                 self._configure()
                 self._build_image()
                 self._prune()
-                write(stamp_of(self.image), key)
+                made.stamp(self.image, key)
             sources = sorted(MODULES.glob('*'))
-            key = digest(sources, [key, *(path.name for path in sources)])
-            if is_stale(self.modules, key):
+            key = made.digest(sources, [key, *(path.name for path in sources)])
+            if made.is_stale(self.modules, key):
                 self._build_modules(sources)
-                write(stamp_of(self.modules), key)
-
-    @contextlib.contextmanager
-    def _locked(self):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / 'lock', 'w', encoding='ascii') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+                made.stamp(self.modules, key)
 
     def _unpack(self, deb):
         say.step(f'unpacking {deb.name}')
@@ -193,25 +183,6 @@ def compiler():
     done = subprocess.run(['gcc', '--version'], capture_output=True,
                           text=True, check=False)
     return done.stdout.split('\n')[0]
-
-
-def digest(files, words):
-    """A hash of the files' content and of the words."""
-    total = hashlib.sha256(repr([str(word) for word in words]).encode())
-    for path in files:
-        total.update(path.read_bytes())
-    return total.hexdigest()
-
-
-def stamp_of(path):
-    """The file that says what path was made from."""
-    return path.with_name(path.name + '.stamp')
-
-
-def is_stale(path, key):
-    """Tell whether path is missing or was made from something else."""
-    mark = stamp_of(path)
-    return not (path.exists() and mark.exists() and mark.read_text() == key)
 
 
 if __name__ == '__main__':

@@ -9,15 +9,13 @@ How: the patched files' originals are kept aside.  The patches are applied to
 copies of these, in a folder of their own, and only the finished results are
 moved into the tree.
 """
-import fcntl
 import os
 import re
 import shutil
 import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
-from . import paths, say, source
+from . import made, paths, say, source
 from .err import Fail
 
 # Assembled tree, build directories and caches with some room to spare.
@@ -46,7 +44,7 @@ class Tree:
 
         @find: called without arguments for the archive if one is needed
         """
-        with self._locked():
+        with made.locked(self.src / 'lock'):
             fresh = self._ensure_unpacked(find)
             overlay = self._overlay()
             self._check_shadows(overlay)
@@ -63,14 +61,6 @@ class Tree:
 
     def _series(self):
         return sorted(self.patches.glob('*.patch'))
-
-    @contextmanager
-    def _locked(self):
-        """Keep two runs from working on the tree at the same time."""
-        self.upstream_list.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.src / 'lock', 'w', encoding='utf-8') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def _ensure_unpacked(self, find):
         if (self.path.is_dir() and self.unpacked.exists()

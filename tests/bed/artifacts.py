@@ -10,10 +10,7 @@ ovmf()       UEFI firmware, from a Debian package
 All of it lies below build/bed; a stamp holds the hash of every input.  What
 cannot be had raises unittest.SkipTest with its name and the way to get it.
 """
-import contextlib
-import fcntl
 import gzip
-import hashlib
 import lzma
 import os
 import re
@@ -26,7 +23,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS.parent / 'scripts'))
-from prefaultlib import debs, err, linux, paths  # noqa: E402
+from prefaultlib import debs, err, linux, made, paths  # noqa: E402
 
 KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
 KERNEL_SUITES = ('bookworm-backports', 'trixie')
@@ -132,15 +129,15 @@ def programs():
         sources = [TESTS / source for source in inputs]
         headers = [*(TESTS / 'agent').glob('*.h'),
                    *(TESTS / 'inject').glob('*.h')]
-        key = digest([*sources, *headers], command)
-        if changed(out / name, key):
+        key = made.digest([*sources, *headers], command)
+        if made.is_stale(out / name, key):
             run(command + ['-o', out / name, *sources])
-            stamp(out / name, key)
-    key = digest([TESTS / source for source in GUEST_INPUTS])
-    if changed(out / 'guest.bin', key):
+            made.stamp(out / name, key)
+    key = made.digest([TESTS / source for source in GUEST_INPUTS])
+    if made.is_stale(out / 'guest.bin', key):
         run(['make', '-s', '-B', '-f', TESTS / 'guest/Makefile',
              f'OUT={out}'])
-        stamp(out / 'guest.bin', key)
+        made.stamp(out / 'guest.bin', key)
     return {name: out / name for name in [*PROGRAMS, *GUESTS]}
 
 
@@ -153,7 +150,7 @@ def kernel(private=False):
     """
     if private:
         return private_kernel()
-    with locked(paths.BED / 'lock'):
+    with made.locked(paths.BED / 'lock'):
         tree = package('kernel', KERNEL_PACKAGE, KERNEL_SUITES)
     images = list(tree.glob('boot/vmlinuz-*'))
     if not images:
@@ -195,11 +192,11 @@ def package(name, pattern, suites):
     except err.Fail as fail:
         skip(f'no {name} for the bed: {fail}', 'it needs the network once')
     tree = paths.BED / name
-    if changed(tree, deb.name):
+    if made.is_stale(tree, deb.name):
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
         debs.unpack(deb, tree)
-        stamp(tree, deb.name)
+        made.stamp(tree, deb.name)
     return tree
 
 
@@ -240,16 +237,16 @@ def initramfs(modules, uefi=False):
     uefi:    with OVMF, 8 MiB that most beds need not carry
     """
     binary = qemu()
-    name = digest([], [binary.resolve(), *modules.values()])[:8]
+    name = made.digest([], [binary.resolve(), *modules.values()])[:8]
     name += '-uefi' if uefi else ''
     archive = paths.BED / f'initramfs-{name}.cpio'
-    with locked(paths.BED / 'lock'):
+    with made.locked(paths.BED / 'lock'):
         files = root_files(binary)
         for image, path in (ovmf() if uefi else {}).items():
             files[f'/prefault/fw/{image}'] = path
-        key = digest([binary, *files.values(), *modules.values()],
+        key = made.digest([binary, *files.values(), *modules.values()],
                      [INIT, USERS, *files, *modules])
-        if changed(archive, key):
+        if made.is_stale(archive, key):
             stripped = paths.BED / 'qemu-stripped'
             run(['strip', '-o', stripped, binary])
             files['/prefault/qemu-system-x86_64'] = stripped
@@ -261,7 +258,7 @@ def initramfs(modules, uefi=False):
             fresh = archive.with_suffix('.new')
             fresh.write_bytes(cpio(content))
             fresh.replace(archive)      # a bed that boots keeps the old one
-            stamp(archive, key)
+            made.stamp(archive, key)
     return archive
 
 
@@ -277,15 +274,6 @@ def root_files(binary):
         if path:
             files |= {f'/prefault/tools/{name}': Path(path)} | libraries(path)
     return files
-
-
-@contextlib.contextmanager
-def locked(path):
-    """Only one process at a time makes what lies beside path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'w', encoding='ascii') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def libraries(binary):
@@ -332,26 +320,6 @@ def cpio(content):
         out += bytes(-len(out) % 4) + data
         out += bytes(-len(out) % 4)
     return bytes(out)
-
-
-def digest(files, words=()):
-    """A hash of the files' content and of the words."""
-    total = hashlib.sha256(repr([str(word) for word in words]).encode())
-    for path in files:
-        with open(path, 'rb') as data:
-            total.update(hashlib.file_digest(data, 'sha256').digest())
-    return total.hexdigest()
-
-
-def changed(path, key):
-    """Tell whether path is missing or was made from other inputs."""
-    mark = path.with_name(path.name + '.stamp')
-    return not (path.exists() and mark.exists() and mark.read_text() == key)
-
-
-def stamp(path, key):
-    """Note that path is complete and what it was made from."""
-    path.with_name(path.name + '.stamp').write_text(key)
 
 
 def run(command, check=True):
