@@ -53,7 +53,7 @@ PROGRAMS = {
 GUEST_INPUTS = ['guest/entry.S', 'guest/guest.c', 'guest/guest.ld',
                 'guest/kernel.ld', 'guest/efi.S', 'guest/efi.c',
                 'guest/efi.ld', 'guest/io.h', 'guest/fw-cfg.h',
-                'guest/histogram.h', 'guest/Makefile',
+                'guest/histogram.h', 'guest/flat.h', 'guest/Makefile',
                 *(f'guest/convert/{name}' for name in (
                     'entry.S', 'trap.S', 'convert.ld', 'convert.h', 'window.h',
                     'main.c', 'hypercall.c', 'memory.c', 'smp.c', 'trap.c',

@@ -12,6 +12,8 @@
  *
  * The kernel (kernel.ld) is started by firmware, with the Multiboot protocol.
  */
+#include "flat.h"
+
         .section .multiboot, "a"
         .globl  multiboot_header, multiboot_start
         .balign 4
@@ -37,27 +39,7 @@ reset_vector:
         .section .text.entry, "ax"
         .code16
 start16:
-        cli
-        cld
-        movw    $0xf000, %ax
-        movw    %ax, %ds
-        lgdtl   %cs:gdt_pointer_offset
-        lidtl   %cs:idt_pointer_offset
-        movl    %cr0, %eax
-        /* PE on; CD and NW, set at reset, off: caches as a real guest has them */
-        andl    $0x9fffffff, %eax
-        orl     $1, %eax
-        movl    %eax, %cr0
-        ljmpl   $8, $start32
-
-        .code32
-start32:
-        movw    $16, %ax
-        movw    %ax, %ds
-        movw    %ax, %es
-        movw    %ax, %fs
-        movw    %ax, %gs
-        movw    %ax, %ss
+        flat32  gdt_pointer_offset, idt_pointer_offset
         movl    $stack_top, %esp
         movl    $bss_start, %edi
         movl    $bss_bytes, %ecx

@@ -15,6 +15,8 @@
  * converted before they are written.  They cannot be in the ROM, for a CPU with
  * nested paging takes reading them for writes.
  */
+#include "../flat.h"
+
         .set    ROM, 0xf0000
         .set    TABLE_PAGES, 18         /* PML4, PDPT, 16 directories: 16 GiB */
         .set    LARGE_PAGES, 16 * 512
@@ -30,26 +32,7 @@ reset_vector:
         .section .text.entry, "ax"
         .code16
 start16:
-        cli
-        cld
-        movw    $0xf000, %ax
-        movw    %ax, %ds
-        lgdtl   %cs:gdt_pointer - ROM
-        movl    %cr0, %eax
-        /* PE on; CD and NW, set at reset, off: caches as a real guest has them */
-        andl    $0x9fffffff, %eax
-        orl     $1, %eax
-        movl    %eax, %cr0
-        ljmpl   $8, $start32
-
-        .code32
-start32:
-        movw    $16, %ax
-        movw    %ax, %ds
-        movw    %ax, %es
-        movw    %ax, %fs
-        movw    %ax, %gs
-        movw    %ax, %ss
+        flat32  "gdt_pointer - ROM"
         movl    $0x1b, %ecx             /* APIC_BASE: is this the first CPU? */
         rdmsr
         testl   $0x100, %eax
