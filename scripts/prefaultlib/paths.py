@@ -9,25 +9,17 @@ QEMU      the QEMU that `ninja -C build` makes
 import os
 from pathlib import Path
 
-VERSION = '10.2'
-
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / 'build'
-PATCHES = ROOT / 'patches' / 'qemu' / VERSION
-UPSTREAM = PATCHES / 'upstream'
-BED_PATCHES = ROOT / 'patches' / 'bed' / VERSION    # of the emulator of L1
 
-# Folders of new files, each copied into the assembled QEMU tree as it lies.
-OVERLAY = ('accel', 'hw', 'include', 'qapi', 'tests/unit', 'tests/qtest')
-
-SRC = BUILD / 'src'                  # assembled trees, one for each version
+SRC = BUILD / 'src'                  # assembled trees, one for each project
 TOOLS = BUILD / 'tools'              # Meson and pycotap, unpacked, private
 TOOLS_PYTHON = TOOLS / 'usr/lib/python3/dist-packages'
 QEMU_BUILD = BUILD / 'qemu'
 QEMU = QEMU_BUILD / 'qemu-system-x86_64'
 BED = BUILD / 'bed'                  # the test bed's kernels and initramfs
 LOGS = BUILD / 'logs'
-PRISTINE = BUILD / 'pristine'        # QEMU without ours, for comparison
+PRISTINE = BUILD / 'pristine'        # trees without ours, for comparison
 PRISTINE_QEMU = PRISTINE / 'qemu' / 'qemu-system-x86_64'
 
 CACHE = Path(os.environ.get('PREFAULT_CACHE')

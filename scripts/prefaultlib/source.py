@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The pristine QEMU source: find the archive, verify it, unpack it.
+"""A project's pristine source: find the archive, verify it, unpack it.
 
 Searched in this order: our cache, the package index, the upstream release
 address; or only the path that the user gives.  Nothing is unpacked that does
-not have one of the checksums in patches/qemu/*/upstream.  An archive is in the
-cache, and a tree at its final place, only when it is whole.
+not have one of the checksums in the project's file `upstream`.  An archive is
+in the cache, and a tree at its final place, only when it is whole.
 """
 import hashlib
 import os
@@ -17,24 +17,25 @@ from pathlib import Path
 from . import debs, paths, say
 from .err import Fail
 
-RELEASES = 'https://download.qemu.org'
-SOURCE_SUITE = 'sid'
 BLOCK = 1 << 20
 STALL_SECONDS = 60
 
 
 class Upstream:
-    """The pinned base: version, and {archive name: sha256}.
+    """The pinned base of a project: version, and {archive name: sha256}.
 
     The file's first line is `version X`, each further line `sha256 name`.
     """
 
-    def __init__(self, path=paths.UPSTREAM):
+    def __init__(self, project, root=paths.ROOT):
+        self.project = project
+        path = Path(root) / project.patches / 'upstream'
         try:
-            lines = Path(path).read_text(encoding='utf-8').splitlines()
+            lines = path.read_text(encoding='utf-8').splitlines()
         except OSError as error:
             raise Fail(f'{path} cannot be read ({error.strerror}): it pins '
-                       'the QEMU version, restore it from git') from error
+                       f'the version of {project.title}, restore it from '
+                       'git') from error
         words = [line.split() for line in lines if line.strip()]
         if (not words or words[0][0] != 'version'
                 or any(len(w) != 2 for w in words)):
@@ -42,6 +43,7 @@ class Upstream:
                        'and then lines `sha256 archive-name`')
         self.version = words[0][1]
         self.archives = {name: digest for digest, name in words[1:]}
+        self.title = f'{project.title} {self.version}'
 
     def accepts(self, digest):
         """Tell whether an archive with this sha256 may be used."""
@@ -76,9 +78,9 @@ def find(upstream, given=None, cache=None):
         except Fail as fail:
             say.info(f'not there: {fail}')
             reasons.append(str(fail))
-    raise Fail(f'the source of QEMU {upstream.version} was found nowhere; '
+    raise Fail(f'the source of {upstream.title} was found nowhere; '
                f"{'; '.join(reasons)}; check the network and run this "
-               'again, or give an archive with --source PATH')
+               f'again, or give an archive: {upstream.project.give}')
 
 
 def unpack(archive, target):
@@ -113,7 +115,7 @@ def _given(upstream, path):
 
 def _wrong(upstream, path, digest):
     return (f'{path} has the sha256 {digest[:16]}..., which is not an '
-            f'accepted one of QEMU {upstream.version}')
+            f'accepted one of {upstream.title}')
 
 
 def _cached(upstream, path):
@@ -134,8 +136,9 @@ def _from_index(upstream, cache):
     The index is searched for our checksum, not for a version of the package:
     the packaging around the archive may change as it likes.
     """
-    words = debs.apt(SOURCE_SUITE, source=True)
-    shown = subprocess.run(['apt-cache', *words, 'showsrc', 'qemu'],
+    project = upstream.project
+    words = debs.apt(project.suite, source=True)
+    shown = subprocess.run(['apt-cache', *words, 'showsrc', project.name],
                            capture_output=True, text=True, check=False)
     for name, digest in upstream.archives.items():
         entry = next((e for e in shown.stdout.split('\n\n') if digest in e),
@@ -144,15 +147,16 @@ def _from_index(upstream, cache):
         if folder:
             uri = f'{debs.mirror().rstrip("/")}/{folder[1]}/{name}'
             return _download(upstream, uri, digest, cache / name)
-    raise Fail(f'the source index of Debian {SOURCE_SUITE} does not list '
-               f'QEMU {upstream.version} any more')
+    raise Fail(f'the source index of Debian {project.suite} does not list '
+               f'{upstream.title} any more')
 
 
 def _from_release(upstream, cache):
-    name = f'qemu-{upstream.version}.tar.xz'
+    project = upstream.project
+    name = f'{project.name}-{upstream.version}.tar.xz'
     if name not in upstream.archives:
         raise Fail(f'no checksum is pinned for {name}')
-    return _download(upstream, f'{RELEASES}/{name}',
+    return _download(upstream, f'{project.releases}/{name}',
                      upstream.archives[name], cache / name)
 
 

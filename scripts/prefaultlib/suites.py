@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from . import linux, paths, qemubuild, say, upstream as comparison
+from . import linux, paths, project, qemubuild, say, upstream as comparison
 from .err import Fail
 from .source import find
 from .tap import Program
@@ -31,7 +31,8 @@ SANITIZER_ENV = {
 
 def assembled(variant='default'):
     """The source tree of a variant, assembled."""
-    tree = Pristine() if variant == 'pristine' else Tree()
+    kind = Pristine if variant == 'pristine' else Tree
+    tree = kind(project.QEMU)
     tree.assemble(lambda: find(tree.upstream))
     return tree
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The assembled tree: pristine QEMU, our overlay, our patches.
+"""An assembled tree: a pristine project, our overlay, our patches.
 
 Guarantees: a file is written only if its content changes, so that nothing is
 compiled without need; a mistake in overlay or patches is found before the tree
@@ -25,13 +25,13 @@ DISK_NEEDED = 3 << 30
 class Tree:
     """One assembled tree and what it is made of; see the module's text."""
 
-    def __init__(self, root=paths.ROOT, patches=None, build=None):
+    def __init__(self, project, root=paths.ROOT, build=None):
+        self.project = project
         self.root = Path(root)
-        self.patches = patches or self.root / 'patches/qemu' / paths.VERSION
-        self.upstream = source.Upstream(self.patches / 'upstream')
+        self.upstream = source.Upstream(project, root)
         self.src = (build or self.root / 'build') / 'src'
-        self.path = self.src / f'qemu-{self.upstream.version}'
-        state = self.src / 'state'
+        self.path = self.src / f'{project.name}-{self.upstream.version}'
+        state = self.src / f'{project.name}-state'
         self.originals = state / 'originals'    # of every file ever patched
         self.scratch = state / 'scratch'
         self.incoming = state / 'incoming'      # a file not whole yet
@@ -44,7 +44,7 @@ class Tree:
 
         @find: called without arguments for the archive if one is needed
         """
-        with made.locked(self.src / 'lock'):
+        with made.locked(self.src / f'{self.project.name}-lock'):
             fresh = self._ensure_unpacked(find)
             overlay = self._overlay()
             self._check_shadows(overlay)
@@ -57,10 +57,10 @@ class Tree:
         return bool(changed) or fresh
 
     def _overlay(self):
-        return overlay_files(self.root)
+        return overlay_files(self.project, self.root)
 
     def _series(self):
-        return sorted(self.patches.glob('*.patch'))
+        return series(self.project, self.root)
 
     def _ensure_unpacked(self, find):
         if (self.path.is_dir() and self.unpacked.exists()
@@ -81,21 +81,21 @@ class Tree:
         theirs = set(read_lines(self.upstream_list))
         shadows = sorted(theirs.intersection(overlay))
         if shadows:
-            raise Fail(f"the overlay file {shadows[0]} shadows one of QEMU "
-                       f"{self.upstream.version}'s own: rename it, or change "
-                       f'QEMU\'s file by a patch in {self.patches}')
+            raise Fail(f'the overlay file {shadows[0]} shadows one of '
+                       f"{self.upstream.title}'s own: rename it, or change "
+                       f'that file by a patch in {self.project.patches}')
 
     def _patch_in_scratch(self):
         """Apply the patches to originals; return the patched files' names."""
-        series = self._series()
+        patches = self._series()
         touched = set(read_lines(self.upstream_list)) & {
-            name for patch in series for name in patched_files(patch)}
+            name for patch in patches for name in patched_files(patch)}
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(parents=True)
         for name in sorted(touched | self._kept_originals()):
             copy(self._original(name), self.scratch / name,
                  self.incoming)
-        for patch in series:
+        for patch in patches:
             apply(patch, self.scratch)
         return sorted(touched | self._kept_originals())
 
@@ -130,29 +130,32 @@ class Tree:
 
 
 class Pristine(Tree):
-    """QEMU as it is, for comparison, and to emulate the test bed's L1.
+    """A project as it is but for the patches it names, for comparison."""
 
-    Of our patches it has the first, which lets it build, and those for the bed.
-    """
-
-    def __init__(self):
+    def __init__(self, project):
         # One level down, so that paths from its build directory to its
         # sources are those of the patched tree, and ccache hits.
-        super().__init__(build=paths.PRISTINE)
+        super().__init__(project, build=paths.PRISTINE)
 
     def _overlay(self):
         return {}
 
     def _series(self):
-        return super()._series()[:1] + sorted(
-            paths.BED_PATCHES.glob('*.patch'))
+        return [patch for pattern in self.project.pristine
+                for patch in sorted(self.root.glob(pattern))]
 
 
-def overlay_files(root):
-    """{name in QEMU's tree: path} of every file of the overlay."""
-    return {str(path.relative_to(root)): path
-            for folder in paths.OVERLAY
-            for path in sorted((Path(root) / folder).rglob('*'))
+def series(project, root=paths.ROOT):
+    """The project's patches, in order."""
+    return sorted((Path(root) / project.patches).glob('*.patch'))
+
+
+def overlay_files(project, root=paths.ROOT):
+    """{name in the project's tree: path} of every file of the overlay."""
+    top = Path(root) / project.top
+    return {str(path.relative_to(top)): path
+            for folder in project.overlay
+            for path in sorted((top / folder).rglob('*'))
             if path.is_file() and not path.name.startswith('.')
             and not path.name.endswith(('~', '.orig', '.rej'))}
 
@@ -160,6 +163,9 @@ def overlay_files(root):
 def patched_files(patch):
     """The names of the files that a patch changes."""
     text = patch.read_text(encoding='utf-8')
+    if re.search(r'^(---|\+\+\+) /dev/null', text, re.M):
+        raise Fail(f'the patch {patch} creates or removes a file: put new '
+                   'files into the overlay, and leave what is upstream\'s')
     return re.findall(r'^\+\+\+ b/(\S+)', text, re.M)
 
 
@@ -177,7 +183,7 @@ def apply(patch, folder):
     what = (f'{where[0]} of {names[-1]}' if where and names else
             (done.stdout + done.stderr).strip().replace('\n', '; '))
     raise Fail(f'the patch {patch} does not apply without fuzz ({what}): '
-               'make it fit the pinned QEMU; the assembled tree is unchanged')
+               'make it fit the pinned version; the assembled tree is unchanged')
 
 
 def check_disk(folder, needed, usage=shutil.disk_usage):

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from . import paths, qemubuild, say
+from . import paths, project, qemubuild, say
 from .err import Fail
 from .tap import LINE
 from .tree import write
@@ -234,9 +234,10 @@ def kept_verdicts(build, choose):
 
     What they depend on: the source, how it is built, firmware and kernel.
     """
+    pin = paths.ROOT / project.QEMU.patches / 'upstream'
     firmware = sorted(str(path) for folder in FIRMWARE
                       for path in Path(folder).glob('*'))
     key = hashlib.sha256(json.dumps(
-        [(paths.PATCHES / 'upstream').read_text(), build.words, firmware,
-         os.uname().release, choose(LONG)]).encode()).hexdigest()
+        [pin.read_text(), build.words, firmware, os.uname().release,
+         choose(LONG)]).encode()).hexdigest()
     return paths.CACHE / f'pristine-{key[:16]}.json'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The rules for hooks and files that nobody should have to remember.
 
-Checked on the real patches and overlay.  What needs QEMU's source uses the
+Checked on the real patches and overlays.  What needs upstream's source uses the
 pristine files that assembling kept aside.
 """
 import ast
@@ -14,20 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'scripts'))
-from prefaultlib import paths, tree  # noqa: E402
+from prefaultlib import project, tree  # noqa: E402
 
 FILE_LINES = 450
 FUNCTION_LINES = 60
 OURS = ('accel', 'hw', 'include', 'qapi', 'tests', 'scripts', 'patches')
-# What a hook of ours is known by
-NAMES = ('(?i)prefault|sw[-_]protected|'
-         'kvm[-_](attributes|memory[-_]fault|refill|retention|slot[-_]zap)')
 CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
-
-
-def series():
-    """The patches in order."""
-    return sorted(paths.PATCHES.glob('*.patch'))
 
 
 def hunks(text):
@@ -85,65 +77,81 @@ def functions(path):
 class TestHooks(unittest.TestCase):
     """Patches are hooks: short insertions that name prefault."""
 
+    project = project.QEMU
+    # What a hook of ours is known by
+    names = ('(?i)prefault|sw[-_]protected|'
+             'kvm[-_](attributes|memory[-_]fault|refill|retention|slot[-_]zap)')
+
+    def setUp(self):
+        self.tree = tree.Tree(self.project)
+        self.series = tree.series(self.project)
+
+    def need_assembled(self):
+        if not self.tree.unpacked.exists():
+            self.skipTest(f'no assembled tree of {self.project.title}: run '
+                          f'{self.project.give.split(" --source")[0]}')
+
     def test_patches_only_insert(self):
-        for patch in series():
+        for patch in self.series:
             for name, lines in hunks(patch.read_text()):
                 removed = [x for x in lines if x.startswith('-')]
                 self.assertEqual(removed, [], f'{patch.name}, {name}')
 
     def test_each_hunk_names_prefault(self):
         count, files = 0, set()
-        for patch in series():
+        for patch in self.series:
             for name, lines in hunks(patch.read_text()):
                 added = [x for x in lines if x.startswith('+')]
-                self.assertRegex('\n'.join(added), NAMES,
+                self.assertRegex('\n'.join(added), self.names,
                                  f'{patch.name}, {name}')
                 count += len(added)
                 files.add(name)
-        print(f'# note: {count} hook lines in {len(files)} files of QEMU, '
-              f'{len(series())} patches')
+        print(f'# note: {count} hook lines in {len(files)} files of '
+              f'{self.project.title}, {len(self.series)} patches')
 
     def test_patches_add_no_files(self):
-        for patch in series():
+        for patch in self.series:
             self.assertNotIn('/dev/null', patch.read_text(),
                              f'{patch.name}: new files go to the overlay')
 
     def test_patches_fit_each_alone_without_fuzz(self):
-        made = tree.Tree()
-        if not made.originals.is_dir():
-            self.skipTest('no assembled tree: run scripts/setup')
+        self.need_assembled()
         with tempfile.TemporaryDirectory() as folder:
-            shutil.copytree(made.originals, folder, dirs_exist_ok=True)
-            for patch in series():
+            if self.tree.originals.is_dir():
+                shutil.copytree(self.tree.originals, folder,
+                                dirs_exist_ok=True)
+            for patch in self.series:
                 tree.apply(patch, Path(folder))
+
+    def test_base_is_the_pinned_one(self):
+        self.need_assembled()
+        self.assertTrue(self.tree.upstream.accepts(
+            self.tree.unpacked.read_text().strip()))
+
+    def test_overlay_shadows_nothing(self):
+        self.need_assembled()
+        theirs = set(tree.read_lines(self.tree.upstream_list))
+        self.assertEqual(theirs & set(tree.overlay_files(self.project)),
+                         set())
+
+
+class TestBedPatches(unittest.TestCase):
+    """Patches of the QEMU that emulates the test bed."""
 
     def test_patches_for_the_bed_are_apart(self):
         """They fit QEMU as it is, in files that the product leaves alone."""
-        made = tree.Tree()
+        made = tree.Tree(project.QEMU)
         if not made.path.is_dir():
             self.skipTest('no assembled tree: run scripts/setup')
-        ours = {x for patch in series() for x in tree.patched_files(patch)}
+        ours = {x for patch in tree.series(project.QEMU)
+                for x in tree.patched_files(patch)}
         with tempfile.TemporaryDirectory() as folder:
-            for patch in sorted(paths.BED_PATCHES.glob('*.patch')):
+            for patch in sorted(ROOT.glob('patches/bed/*/*.patch')):
                 for name in tree.patched_files(patch):
                     self.assertNotIn(name, ours)
                     tree.copy(made.path / name, Path(folder) / name,
                               Path(folder) / 'incoming')
                 tree.apply(patch, Path(folder))
-
-    def test_base_is_the_pinned_one(self):
-        made = tree.Tree()
-        if not made.unpacked.exists():
-            self.skipTest('no assembled tree: run scripts/setup')
-        self.assertTrue(made.upstream.accepts(
-            made.unpacked.read_text().strip()))
-
-    def test_overlay_shadows_nothing(self):
-        made = tree.Tree()
-        if not made.upstream_list.exists():
-            self.skipTest('no assembled tree: run scripts/setup')
-        theirs = set(tree.read_lines(made.upstream_list))
-        self.assertEqual(theirs & set(tree.overlay_files(ROOT)), set())
 
 
 class TestFiles(unittest.TestCase):

@@ -4,6 +4,7 @@
 Every test works on a checkout and a "QEMU" of a few lines, made in a folder of
 its own, without network.
 """
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -16,7 +17,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
-from prefaultlib import debs, source, tree  # noqa: E402
+from prefaultlib import debs, project, source, tree  # noqa: E402
 from prefaultlib.err import Fail  # noqa: E402
 
 LINES = [f'line {n}' for n in range(1, 21)]
@@ -39,20 +40,22 @@ def hook(at=9, before='line 9'):
 class AssemblyTest(unittest.TestCase):
     """A small checkout, an archive, and a cache that is empty."""
 
+    project = project.QEMU
+
     def setUp(self):
+        self.name = f'{self.project.name}-1.0'
         self.root = Path(tempfile.mkdtemp(prefix='prefault-assembly-'))
         self.addCleanup(shutil.rmtree, self.root)
         for silent in ('step', 'info'):
             self.patch(f'prefaultlib.say.{silent}')
         self.patch('prefaultlib.say.Bar')
         self.cache = self.root / 'cache'
-        self.archive = self.root / 'qemu-1.0.tar.gz'
+        self.archive = self.root / f'{self.name}.tar.gz'
         self.write('upstream-tree/hw/old.c', '\n'.join(LINES) + '\n')
         self.write('upstream-tree/hw/other.c', 'other\n')
-        with tarfile.open(self.archive, 'w:gz') as tar:
-            tar.add(self.root / 'upstream-tree', 'qemu-1.0')
+        self.pack()
         self.pin(self.digest())
-        self.write('hw/core/new.c', 'new\n')
+        self.overlay('hw/core/new.c').write_text('new\n')
         self.patches('0001-hook', hook())
 
     def patch(self, name, *args):
@@ -65,24 +68,34 @@ class AssemblyTest(unittest.TestCase):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
+    def pack(self):
+        with tarfile.open(self.archive, 'w:gz') as tar:
+            tar.add(self.root / 'upstream-tree', self.name)
+
+    def overlay(self, name):
+        """Where this checkout keeps a new file of the project's tree."""
+        path = self.root / self.project.top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def patches(self, name, text):
-        self.write(f'patches/qemu/10.2/{name}.patch', text)
+        self.write(f'{self.project.patches}/{name}.patch', text)
 
     def digest(self):
         return hashlib.sha256(self.archive.read_bytes()).hexdigest()
 
     def pin(self, digest):
-        self.write('patches/qemu/10.2/upstream',
+        self.write(f'{self.project.patches}/upstream',
                    f'version 1.0\n{digest} {self.archive.name}\n')
 
     def assemble(self, given=True):
-        made = tree.Tree(self.root)
+        made = tree.Tree(self.project, self.root)
         return made.assemble(lambda: source.find(
             made.upstream, self.archive if given else None, self.cache))
 
     def result(self):
         """{name: content} of the assembled tree."""
-        top = self.root / 'build/src/qemu-1.0'
+        top = self.root / 'build/src' / self.name
         return {str(p.relative_to(top)): p.read_text()
                 for p in top.rglob('*') if p.is_file()}
 
@@ -92,7 +105,7 @@ class AssemblyTest(unittest.TestCase):
                 'hw/other.c': 'other\n', 'hw/core/new.c': 'new\n'}
 
     def times(self):
-        top = self.root / 'build/src/qemu-1.0'
+        top = self.root / 'build/src' / self.name
         return {str(p.relative_to(top)): p.stat().st_mtime_ns
                 for p in top.rglob('*') if p.is_file()}
 
@@ -131,12 +144,13 @@ class TestTree(AssemblyTest):
 
     def test_edit_of_an_overlay_file_writes_it_alone(self):
         self.assertEqual(
-            self.changed_by(lambda: self.write('hw/core/new.c', 'newer\n')),
+            self.changed_by(
+                lambda: self.overlay('hw/core/new.c').write_text('newer\n')),
             {'hw/core/new.c'})
         self.assertEqual(self.result()['hw/core/new.c'], 'newer\n')
 
     def test_overlay_file_that_went_away_is_deleted(self):
-        (gone,) = self.changed_by((self.root / 'hw/core/new.c').unlink)
+        (gone,) = self.changed_by(self.overlay('hw/core/new.c').unlink)
         self.assertNotIn(gone, self.result())
 
     def test_change_of_a_patch_writes_its_files_alone(self):
@@ -148,15 +162,14 @@ class TestTree(AssemblyTest):
         self.assertNotIn('hook', self.result()['hw/old.c'])
 
     def test_patch_that_went_away_is_taken_back(self):
-        name = self.root / 'patches/qemu/10.2/0001-hook.patch'
+        name = self.root / self.project.patches / '0001-hook.patch'
         self.assertEqual(self.changed_by(name.unlink), {'hw/old.c'})
         self.assertEqual(self.result()['hw/old.c'], '\n'.join(LINES) + '\n')
 
     def test_new_pin_unpacks_again(self):
         self.assemble()
         self.write('upstream-tree/hw/other.c', 'next\n')
-        with tarfile.open(self.archive, 'w:gz') as tar:
-            tar.add(self.root / 'upstream-tree', 'qemu-1.0')
+        self.pack()
         self.pin(self.digest())
         self.assemble()
         self.assertEqual(self.result(),
@@ -171,7 +184,7 @@ class TestRefusals(AssemblyTest):
         self.patches('0002-bad', hook().replace('line 11', 'no such line'))
         self.assert_refused(r'0002-bad\.patch does not apply .*hw/old\.c')
         self.assertEqual(self.result(), self.expected())
-        (self.root / 'patches/qemu/10.2/0002-bad.patch').unlink()
+        (self.root / self.project.patches / '0002-bad.patch').unlink()
         self.assert_recovers()
 
     def test_patch_that_needs_fuzz(self):
@@ -188,16 +201,23 @@ class TestRefusals(AssemblyTest):
         self.patches('0002-bad', hook().replace('old.c', 'nowhere.c'))
         self.assert_refused(r'0002-bad\.patch does not apply')
 
+    def test_patch_that_creates_a_file(self):
+        self.patches('0002-bad', '--- /dev/null\n+++ b/hw/created.c\n'
+                                 '@@ -0,0 +1 @@\n+prefault\n')
+        self.assert_refused(r'0002-bad\.patch creates .*into the overlay')
+        (self.root / self.project.patches / '0002-bad.patch').unlink()
+        self.assert_recovers()
+
     def test_overlay_shadows_upstream(self):
-        self.write('hw/other.c', 'ours\n')
+        self.overlay('hw/other.c').write_text('ours\n')
         self.assert_refused(r'hw/other\.c shadows .*rename')
         self.assertEqual(self.result()['hw/other.c'], 'other\n')
-        (self.root / 'hw/other.c').unlink()
+        self.overlay('hw/other.c').unlink()
         self.assert_recovers()
 
     def test_wrong_checksum_of_a_given_archive(self):
         self.pin('0' * 64)
-        self.assert_refused('not an accepted one of QEMU 1.0')
+        self.assert_refused(f'accepted one of {self.project.title} 1.0')
         self.pin(self.digest())
         self.assert_recovers()
 
@@ -222,7 +242,7 @@ class TestRefusals(AssemblyTest):
         tree.check_disk(self.root / 'build/src', 1 << 30, lambda _: usage)
 
     def test_malformed_upstream_file(self):
-        self.write('patches/qemu/10.2/upstream', 'version\n')
+        self.write(f'{self.project.patches}/upstream', 'version\n')
         self.assert_refused('upstream is malformed')
 
 
@@ -233,12 +253,12 @@ class TestDownload(AssemblyTest):
         super().setUp()
         self.patch('prefaultlib.debs.apt',
                    mock.Mock(side_effect=Fail('no index')))
-        self.name = 'qemu-1.0.tar.xz'
-        self.served = self.root / self.name
+        self.served = self.root / f'{self.name}.tar.xz'
         shutil.copy(self.archive, self.served)
-        self.write('patches/qemu/10.2/upstream',
-                   f'version 1.0\n{self.digest()} {self.name}\n')
-        self.patch('prefaultlib.source.RELEASES', f'file://{self.root}')
+        self.write(f'{self.project.patches}/upstream',
+                   f'version 1.0\n{self.digest()} {self.served.name}\n')
+        self.project = dataclasses.replace(self.project,
+                                           releases=f'file://{self.root}')
 
     def assert_recovers(self):
         self.assemble(given=False)
@@ -266,25 +286,29 @@ class TestDownload(AssemblyTest):
 
     def test_damaged_cache_is_replaced(self):
         self.cache.mkdir()
-        (self.cache / self.name).write_bytes(b'damaged')
+        (self.cache / self.served.name).write_bytes(b'damaged')
         self.assert_recovers()
 
     def test_interrupted_download_is_not_used(self):
         self.cache.mkdir()
-        (self.cache / (self.name + '.partial')).write_bytes(b'half')
+        (self.cache / (self.served.name + '.partial')).write_bytes(b'half')
         self.assert_recovers()
 
     def test_package_index_is_searched_by_checksum(self):
         self.patch('prefaultlib.debs.apt', mock.Mock(return_value=[]))
         self.patch('prefaultlib.debs.mirror',
                    mock.Mock(return_value=f'file://{self.root}/'))
-        entry = f'Package: qemu\nDirectory: pool\n {self.digest()} 1 x\n'
-        self.patch('subprocess.run', mock.Mock(
-            return_value=SimpleNamespace(stdout=f'Package: qemu\n\n{entry}')))
+        name = self.project.name
+        entry = f'Package: {name}\nDirectory: pool\n {self.digest()} 1 x\n'
+        run = self.patch('subprocess.run', mock.Mock(
+            return_value=SimpleNamespace(stdout=f'Package: x\n\n{entry}')))
         (self.root / 'pool').mkdir()
-        self.served.rename(self.root / 'pool' / self.name)
-        found = source.find(tree.Tree(self.root).upstream, None, self.cache)
-        self.assertEqual(found, self.cache / self.name)
+        self.served.rename(self.root / 'pool' / self.served.name)
+        found = source.find(tree.Tree(self.project, self.root).upstream,
+                            None, self.cache)
+        self.assertEqual(found, self.cache / self.served.name)
+        self.assertEqual(run.call_args[0][0][-2:], ['showsrc', name])
+        debs.apt.assert_called_once_with(self.project.suite, source=True)
 
 
 class TestInterruption(AssemblyTest):
@@ -331,18 +355,18 @@ class TestInterruption(AssemblyTest):
 
     def test_run_after_a_change_of_everything(self):
         def prepare():
-            self.write('hw/core/new.c', 'older\n')
-            self.write('hw/core/gone.c', 'gone\n')
+            self.overlay('hw/core/new.c').write_text('older\n')
+            self.overlay('hw/core/gone.c').write_text('gone\n')
             self.patches('0001-hook', hook().replace('hook()', 'call()'))
             self.assemble()
-            (self.root / 'hw/core/gone.c').unlink()
-            self.write('hw/core/new.c', 'new\n')
+            self.overlay('hw/core/gone.c').unlink()
+            self.overlay('hw/core/new.c').write_text('new\n')
             self.patches('0001-hook', hook())
 
         self.assertGreater(self.interrupt_everywhere(prepare), 8)
 
     def test_overlay_file_that_existed_only_then(self):
-        brief = self.root / 'hw/core/brief.c'
+        brief = self.overlay('hw/core/brief.c')
 
         def prepare():
             self.assemble()
