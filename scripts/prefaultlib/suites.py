@@ -10,11 +10,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from . import linux, paths, project, qemubuild, say, upstream as comparison
+from . import linux, paths, qemubuild, say, upstream as comparison
 from .err import Fail
-from .source import find
 from .tap import Program
-from .tree import Pristine, Tree
+from .variants import assembled, configured
 
 UNIT_TIMEOUT = 300
 QTEST_TIMEOUT = 600
@@ -27,21 +26,6 @@ SANITIZER_ENV = {
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
     'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1',
 }
-
-
-def assembled(variant='default'):
-    """The source tree of a variant, assembled."""
-    kind = Pristine if variant == 'pristine' else Tree
-    tree = kind(project.QEMU)
-    tree.assemble(lambda: find(tree.upstream))
-    return tree
-
-
-def configured(variant):
-    """Assemble the tree of a variant and configure it; its Build."""
-    made = qemubuild.Build(variant, assembled(variant).path)
-    made.configure()
-    return made
 
 
 # Of the functional tests: it looks at times, and so needs the machine alone.

@@ -17,8 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from . import paths, project, qemubuild, say
-from .err import Fail
+from . import builds, paths, project, say
 from .tap import LINE
 from .tree import write
 
@@ -45,7 +44,7 @@ class Suite:
         """@build: a qemubuild.Build, configured"""
         self.folder = build.folder
         self.build = build
-        self.tests = {test['name']: test for test in self._introspect('tests')
+        self.tests = {test['name']: test for test in build.introspect('tests')
                       if any(suite.split(':')[-1] in SUITES
                              for suite in test['suite'])
                       and not OURS.search(test['name'])}
@@ -53,10 +52,10 @@ class Suite:
     def make(self, names):
         """Build the programs of the tests, and what those need."""
         outputs = {target['id']: target['filename']
-                   for target in self._introspect('targets')}
+                   for target in self.build.introspect('targets')}
         wanted = {name for test in names for target in
                   self.tests[test]['depends'] for name in outputs[target]}
-        self.build.build(sorted(self._relative(name) for name in wanted))
+        self.build.build(sorted(self.build.relative(name) for name in wanted))
         self._link_firmware()
 
     def run(self, names):
@@ -64,13 +63,13 @@ class Suite:
         log = paths.LOGS / f'upstream-{self.build.variant}.log'
         # An old answer must not pass for this run's
         (self.folder / 'meson-logs/upstream.json').unlink(missing_ok=True)
-        command = [self.folder / 'pyvenv/bin/meson', 'test', '--no-rebuild',
+        command = [*self.build.meson, 'test', '--no-rebuild',
                    '--num-processes', '2', '--timeout-multiplier',
                    str(TIMEOUT_MULTIPLIER), '--logbase', 'upstream', *names]
         since = time.monotonic()
         with open(log, 'w', encoding='utf-8') as out:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=qemubuild.environment(),
+                command, cwd=self.folder, env=builds.environment(),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace')
             self._watch(process, out, len(names))
@@ -95,19 +94,6 @@ class Suite:
         for line in path.read_text(encoding='utf-8').splitlines():
             results.update(verdicts_of(json.loads(line)))
         return results
-
-    def _introspect(self, what):
-        done = subprocess.run(
-            [self.folder / 'pyvenv/bin/meson', 'introspect', f'--{what}'],
-            cwd=self.folder, env=qemubuild.environment(),
-            capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Fail(f'Meson cannot tell the {what} of {self.folder}: '
-                       f'{done.stderr.strip()}: remove it, run this again')
-        return json.loads(done.stdout)
-
-    def _relative(self, name):
-        return name.removeprefix(f'{self.folder}/')
 
     def _link_firmware(self):
         """Where a QEMU in its build directory looks for firmware."""

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A build directory: configured once, then ninja does the work.
+
+It is configured again only if its configure words change; an interrupted
+configuration starts afresh.  Meson and pycotap are private: QEMU needs newer
+ones than Debian 12 has, and one way for all releases is simpler than two.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from . import debs, paths, say
+from .err import Fail
+from .tree import check_disk, write
+
+PYTHON = '/usr/bin/python3'
+MESON = paths.TOOLS / 'meson.py'
+DISK_NEEDED = 1 << 30
+NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\] ')
+
+
+class Build:
+    """One build directory of an assembled tree.
+
+    A project's own class gives `title` and `project`, and its configure
+    command; `meson` is the Meson that it was configured with.
+    """
+
+    project = None
+    meson = [PYTHON, str(MESON)]
+
+    def __init__(self, variant, source, folder, words):
+        """@source: the assembled tree
+        @folder:  below build
+        @words:   what the configure command takes
+        """
+        self.variant = variant
+        self.source = source
+        self.folder = paths.BUILD / folder
+        self.words = words
+        self.stamp = self.folder / 'prefault-configured'
+        self.title = f'{self.project.title} ({variant})'
+
+    def configure_command(self):
+        """The command, to be run in the empty build directory."""
+        raise NotImplementedError
+
+    def default_targets(self):
+        """What to build if nothing is named."""
+        raise NotImplementedError
+
+    def configure(self):
+        """Configure unless it was done with these words."""
+        wanted = '\n'.join([*self.words, *compiler()])
+        if self.stamp.exists() and self.stamp.read_text() == wanted:
+            return
+        ensure_tools()
+        check_disk(self.folder, DISK_NEEDED)
+        say.step(f'configuring {self.title} in '
+                 f'build/{self.folder.relative_to(paths.BUILD)}, about a '
+                 'minute')
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        log = paths.LOGS / f'configure-{self.variant}.log'
+        if run_logged(self.configure_command(), log, self.folder,
+                      environment()):
+            raise Fail(f'{self.title} cannot be configured: the end of {log} '
+                       'says why; then run this again')
+        self.complete_configuration()
+        write(self.stamp, wanted)
+
+    def complete_configuration(self):
+        """What has to follow the configure command."""
+
+    def build(self, targets=()):
+        """Run ninja for the targets, its progress on our terminal."""
+        targets = list(targets) or self.default_targets()
+        command = ['ninja', '-C', str(self.folder), *targets]
+        sys.stdout.flush()
+        if sys.stdout.isatty():
+            status = subprocess.run(command, env=environment(),
+                                    check=False).returncode
+        else:
+            status = self._build_for_log(command)
+        if status:
+            raise Fail(f'{self.title} does not build: the messages are '
+                       'above; mend the file they name, then run this again')
+
+    def introspect(self, what):
+        """What Meson knows of this build directory: 'tests', 'targets'..."""
+        done = subprocess.run(
+            [*self.meson, 'introspect', f'--{what}'], cwd=self.folder,
+            env=environment(), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Fail(f'Meson cannot tell the {what} of {self.folder}: '
+                       f'{done.stderr.strip()}: remove it, run this again')
+        return json.loads(done.stdout)
+
+    def relative(self, name):
+        """A file's name as ninja knows it."""
+        return name.removeprefix(f'{self.folder}/')
+
+    def _build_for_log(self, command):
+        """Ninja's thousand lines of progress become ten; the rest stays."""
+        bar = say.Bar(f'building {self.folder.name}')
+        with subprocess.Popen(command, env=environment(), text=True,
+                              stdout=subprocess.PIPE, errors='replace',
+                              stderr=subprocess.STDOUT) as ninja:
+            for line in ninja.stdout:
+                step = NINJA_STEP.match(line)
+                if step:
+                    bar.at(int(step[1]) / int(step[2]),
+                           f'of {step[2]} steps')
+                elif not line.startswith('ninja: '):
+                    print(line, end='', flush=True)
+            status = ninja.wait()
+            if status == 0:
+                bar.at(1)
+            bar.done()
+            return status
+
+
+def ensure_tools():
+    """Unpack Meson and pycotap into build/tools, once."""
+    if (paths.TOOLS / 'complete').exists():
+        return
+    shutil.rmtree(paths.TOOLS, ignore_errors=True)
+    for name in ('meson', 'python3-pycotap'):
+        debs.unpack(debs.fetch(name), paths.TOOLS)
+    # Meson starts itself again by this name; a plain script needs PYTHONPATH.
+    write(MESON,
+          'import sys\n'
+          f'sys.path.insert(0, {str(paths.TOOLS_PYTHON)!r})\n'
+          'from mesonbuild.mesonmain import main\n'
+          'sys.exit(main())\n')
+    write(paths.TOOLS / 'complete', '')
+
+
+def compiler():
+    """The CC setting as a list of NAME=VALUE words; ccache if it is there."""
+    return ['CC=ccache cc'] if shutil.which('ccache') else []
+
+
+def environment():
+    """The environment to configure and build in."""
+    env = dict(os.environ)
+    env.update(word.split('=', 1) for word in compiler())
+    env['PYTHONPATH'] = str(paths.TOOLS_PYTHON)
+    # For ccache: the same file in another checkout is the same object.
+    env.update(CCACHE_BASEDIR=str(paths.ROOT), CCACHE_NOHASHDIR='1')
+    return env
+
+
+def run_logged(command, log, cwd, env=None):
+    """Run with output to a log file; return the exit status."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'w', encoding='utf-8') as out:
+        return subprocess.run(command, cwd=cwd, env=env, stdout=out,
+                              stderr=subprocess.STDOUT, check=False,
+                              stdin=subprocess.DEVNULL).returncode
+
+
+def setup_top():
+    """Make build/ the Meson build directory of this project, once."""
+    if all((paths.BUILD / name).exists()
+           for name in ('build.ninja', 'options.json')):
+        return
+    ensure_tools()
+    shutil.rmtree(paths.BUILD / 'meson-private', ignore_errors=True)
+    log = paths.LOGS / 'meson-setup.log'
+    command = [PYTHON, str(MESON), 'setup', str(paths.BUILD), str(paths.ROOT)]
+    if run_logged(command, log, paths.ROOT):
+        raise Fail(f'`meson setup build` failed: the end of {log} says why; '
+                   'then run this again')

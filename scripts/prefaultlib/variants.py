@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every variant of every project by its name, assembled and configured."""
+from . import qemubuild, source
+from .tree import Pristine, Tree
+
+# name: its Build
+VARIANTS = {name: module.Build for module in (qemubuild,)
+            for name in module.VARIANTS}
+
+
+def assembled(variant='default', given=None):
+    """The source tree of a variant, assembled.
+
+    @given: the user's own archive, if there is one
+    """
+    kind = Pristine if variant.endswith('pristine') else Tree
+    tree = kind(VARIANTS[variant].project)
+    tree.assemble(lambda: source.find(tree.upstream, given))
+    return tree
+
+
+def configured(variant, given=None):
+    """Assemble the tree of a variant and configure it; its Build."""
+    build = VARIANTS[variant](variant, assembled(variant, given).path)
+    build.configure()
+    return build
