@@ -2,7 +2,9 @@
 """What scripts/setup, scripts/check, scripts/demo and the test bed share.
 
 One idea a module: where things lie (paths), one-sentence errors (err),
-progress (say), Debian packages (debs), the QEMU source (source, tree),
-QEMU's build directories (qemubuild), test results (results, suites).
+progress (say), Debian packages (debs), what we extend and its source (project,
+source, tree), build directories (builds, qemubuild, libvirtbuild, variants),
+test results (tap, suites), upstream's own tests (upstream, qemutests,
+libvirttests).
 Python's standard library only.
 """

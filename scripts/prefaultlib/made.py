@@ -29,6 +29,11 @@ def stamp(path, key):
     _stamp_of(path).write_text(key)
 
 
+def unstamp(path):
+    """Note that path is going to change, whatever may stop that."""
+    _stamp_of(path).unlink(missing_ok=True)
+
+
 def _stamp_of(path):
     return path.with_name(path.name + '.stamp')
 

@@ -41,3 +41,11 @@ QEMU = Project(
     pristine=('patches/qemu/10.2/0001-*.patch', 'patches/bed/10.2/*.patch'),
     suite='sid', releases='https://download.qemu.org',
     give='scripts/setup --source PATH')
+
+LIBVIRT = Project(
+    name='libvirt', title='libvirt', patches='patches/libvirt/11.3',
+    top='libvirt', overlay=('',), pristine=(),
+    suite='trixie', releases='https://download.libvirt.org',
+    give='scripts/build --variant libvirt --source PATH')
+
+ALL = (QEMU, LIBVIRT)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every variant of every project by its name, assembled and configured."""
-from . import qemubuild, source
+from . import libvirtbuild, qemubuild, source
 from .tree import Pristine, Tree
 
 # name: its Build
-VARIANTS = {name: module.Build for module in (qemubuild,)
+VARIANTS = {name: module.Build for module in (qemubuild, libvirtbuild)
             for name in module.VARIANTS}
 
 
@@ -24,3 +24,10 @@ def configured(variant, given=None):
     build = VARIANTS[variant](variant, assembled(variant, given).path)
     build.configure()
     return build
+
+
+def installed(variant):
+    """Build a variant of libvirt and install it below build; the folder."""
+    build = configured(variant)
+    build.build()
+    return build.install()

@@ -18,7 +18,8 @@ from prefaultlib import project, tree  # noqa: E402
 
 FILE_LINES = 450
 FUNCTION_LINES = 60
-OURS = ('accel', 'hw', 'include', 'qapi', 'tests', 'scripts', 'patches')
+OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'scripts',
+        'patches')
 CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
 
 
@@ -135,6 +136,13 @@ class TestHooks(unittest.TestCase):
                          set())
 
 
+class TestLibvirtHooks(TestHooks):
+    """The same of libvirt."""
+
+    project = project.LIBVIRT
+    names = '(?i)prefault|sw[-_]?protected'
+
+
 class TestBedPatches(unittest.TestCase):
     """Patches of the QEMU that emulates the test bed."""
 
@@ -159,13 +167,13 @@ class TestFiles(unittest.TestCase):
 
     def test_files_are_short(self):
         sizes = [(len(p.read_text().splitlines()), str(p.relative_to(ROOT)))
-                 for p in sources('accel', 'hw', 'include', 'scripts')]
+                 for p in sources('accel', 'hw', 'include', 'libvirt/src', 'scripts')]
         print('# note: longest file {1}, {0} lines'.format(*max(sizes)))
         self.assertEqual([s for s in sizes if s[0] > FILE_LINES], [])
 
     def test_functions_are_short(self):
         sizes = [(*function, str(p.relative_to(ROOT)))
-                 for p in sources('accel', 'hw', 'scripts')
+                 for p in sources('accel', 'hw', 'libvirt/src', 'scripts')
                  for function in functions(p)]
         print('# note: longest function {1}() in {2}, {0} lines'
               .format(*max(sizes)))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What assembling must refuse, and that the next run recovers.
 
-Every test works on a checkout and a "QEMU" of a few lines, made in a folder of
-its own, without network.
+Every test works on a checkout and a "QEMU" or "libvirt" of a few lines, made in
+a folder of its own, without network.
 """
 import dataclasses
 import hashlib
@@ -309,6 +309,41 @@ class TestDownload(AssemblyTest):
         self.assertEqual(found, self.cache / self.served.name)
         self.assertEqual(run.call_args[0][0][-2:], ['showsrc', name])
         debs.apt.assert_called_once_with(self.project.suite, source=True)
+
+
+class TestLibvirtTree(TestTree):
+    """The same of libvirt, whose overlay has a folder of its own."""
+
+    project = project.LIBVIRT
+
+
+class TestLibvirtRefusals(TestRefusals):
+    project = project.LIBVIRT
+
+
+class TestLibvirtDownload(TestDownload):
+    project = project.LIBVIRT
+
+
+class TestBoth(AssemblyTest):
+    """QEMU and libvirt are assembled side by side."""
+
+    def test_neither_sees_the_other(self):
+        self.assemble()
+        qemu, before = self.expected(), self.times()
+        self.project, self.name = project.LIBVIRT, 'libvirt-1.0'
+        self.archive = self.root / 'libvirt-1.0.tar.gz'
+        self.write('upstream-tree/hw/other.c', 'libvirt\'s\n')
+        self.pack()
+        self.pin(self.digest())
+        self.patches('0001-hook', hook())
+        self.assemble()
+        ours = dict(qemu, **{'hw/other.c': 'libvirt\'s\n'})
+        del ours['hw/core/new.c']
+        self.assertEqual(self.result(), ours)
+        self.project, self.name = project.QEMU, 'qemu-1.0'
+        self.assertFalse(self.assemble())
+        self.assertEqual(self.times(), before)
 
 
 class TestInterruption(AssemblyTest):
