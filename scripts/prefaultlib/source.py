@@ -62,12 +62,13 @@ def sha256(path):
 def find(upstream, given=None, cache=None):
     """Return the path of an archive whose checksum is accepted.
 
-    @given: the user's own path: used, or refused, and nothing else is tried
+    @given: the user's own path: used, or refused, and nothing else is tried;
+            the cache gets a copy, for the other trees of this version
     @cache: folder of archives, paths.CACHE if None
     """
-    if given:
-        return _given(upstream, Path(given))
     cache = cache or paths.CACHE
+    if given:
+        return _given(upstream, Path(given), cache)
     for name in upstream.archives:
         if _cached(upstream, cache / name):
             return cache / name
@@ -102,7 +103,7 @@ def unpack(archive, target):
     os.replace(partial, target)
 
 
-def _given(upstream, path):
+def _given(upstream, path, cache):
     if not path.is_file():
         raise Fail(f'--source {path} is no file: give the archive itself, '
                    f"one of {', '.join(upstream.archives)}")
@@ -110,7 +111,14 @@ def _given(upstream, path):
     if not upstream.accepts(digest):
         raise Fail(_wrong(upstream, path, digest) +
                    ': give an unchanged archive of that version')
-    return path
+    kept = cache / next(name for name, accepted in upstream.archives.items()
+                        if accepted == digest)
+    if not _cached(upstream, kept):
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(kept.name + '.partial')
+        shutil.copyfile(path, partial)
+        os.replace(partial, kept)
+    return kept
 
 
 def _wrong(upstream, path, digest):

@@ -289,6 +289,13 @@ class TestDownload(AssemblyTest):
         (self.cache / self.served.name).write_bytes(b'damaged')
         self.assert_recovers()
 
+    def test_given_archive_is_there_for_the_pristine_tree(self):
+        self.served.unlink()
+        self.assemble(given=True)
+        self.archive.unlink()
+        shutil.rmtree(self.root / 'build')
+        self.assert_recovers()
+
     def test_interrupted_download_is_not_used(self):
         self.cache.mkdir()
         (self.cache / (self.served.name + '.partial')).write_bytes(b'half')
