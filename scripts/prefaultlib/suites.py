@@ -10,7 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from . import linux, paths, qemubuild, say, upstream as comparison
+from . import linux, paths, qemubuild, qemutests, say
+from . import upstream as comparison
 from .err import Fail
 from .tap import Program
 from .variants import assembled, configured
@@ -137,19 +138,21 @@ def variants(results, _options):
 
 def upstream(results, _options):
     """QEMU's own qtests and unit tests, patched against pristine"""
-    compare(results, lambda name: name != comparison.LONG)
+    compare_qemu(results, 'upstream', lambda name: name != qemutests.LONG,
+                 qemutests.FLOOR)
 
 
 def migration(results, _options):
     """QEMU's own migration-test, likewise: long, only if named"""
-    compare(results, lambda name: name == comparison.LONG, 1)
+    compare_qemu(results, 'migration', lambda name: name == qemutests.LONG, 1)
 
 
-def compare(results, choose, floor=comparison.FLOOR):
+def compare_qemu(results, name, choose, floor):
     """Run a choice of QEMU's own tests on both trees."""
-    comparison.run(results, {name: partial(configured, name)
-                             for name in ('pristine', 'default')}, choose,
-                   floor)
+    comparison.run(results, name, qemutests.Suite,
+                   {'patched': partial(configured, 'default'),
+                    'pristine': partial(configured, 'pristine')},
+                   floor, choose)
 
 
 def functional(results, options):

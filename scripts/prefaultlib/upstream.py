@@ -1,53 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU's own tests, on the patched and on the pristine tree, compared.
+"""A project's own tests, on the patched and on the pristine tree, compared.
 
-Both trees are built alike and run the same suites by QEMU's Meson.  A test is a
-line of TAP, or a program that speaks no TAP.  What passes on the pristine tree
-has to pass on the patched one; what fails on both is QEMU's, or this
-distribution's.
+Both trees are built alike and run the same tests by the project's Meson.  A test
+is one case of a program, or a program that does not tell its cases.  What
+passes on the pristine tree has to pass on the patched one, and so has what only
+that has; what fails on both is upstream's, or this distribution's.
 """
 import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
-from . import builds, paths, project, say
-from .tap import LINE
+from . import builds, paths, say
 from .tree import write
 
-SUITES = ('unit', 'qtest-x86_64')
-
-# Takes longer than all others together: a suite of its own.
-LONG = 'qtest-x86_64/migration-test'
-
-# Ours have suites of their own.
-OURS = re.compile(r'prefault')
-
-# Both trees ran 2142 tests on Debian 12, all passed; a few may go away with a
-# kernel or a machine that has less.
-FLOOR = 2000
-
-FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu', '/usr/lib/ipxe/qemu')
 TIMEOUT_MULTIPLIER = 4
 
 
 class Suite:
-    """The suites of one build directory."""
+    """The tests of one build directory; a project's own class chooses them."""
 
     def __init__(self, build):
-        """@build: a qemubuild.Build, configured"""
-        self.folder = build.folder
+        """@build: a builds.Build, configured"""
         self.build = build
         self.tests = {test['name']: test for test in build.introspect('tests')
-                      if any(suite.split(':')[-1] in SUITES
-                             for suite in test['suite'])
-                      and not OURS.search(test['name'])}
+                      if self.is_wanted(test)}
+
+    def is_wanted(self, test):
+        """Tell of Meson's description of a test whether to run it."""
+        raise NotImplementedError
+
+    def cases_of(self, record):
+        """{case: verdict} of what a program printed."""
+        raise NotImplementedError
+
+    def prepare(self):
+        """What the tests need beside their programs."""
+
+    def environment(self):
+        """The environment that the tests run in."""
+        return builds.environment()
+
+    def conditions(self):
+        """What of this machine the verdicts depend on, but for the kernel."""
+        return []
 
     def make(self, names):
         """Build the programs of the tests, and what those need."""
@@ -56,25 +56,28 @@ class Suite:
         wanted = {name for test in names for target in
                   self.tests[test]['depends'] for name in outputs[target]}
         self.build.build(sorted(self.build.relative(name) for name in wanted))
-        self._link_firmware()
+        self.prepare()
 
     def run(self, names):
         """Run tests; returns {test: verdict}, see verdicts_of()."""
         log = paths.LOGS / f'upstream-{self.build.variant}.log'
         # An old answer must not pass for this run's
-        (self.folder / 'meson-logs/upstream.json').unlink(missing_ok=True)
+        answer = self.build.folder / 'meson-logs/upstream.json'
+        answer.unlink(missing_ok=True)
         command = [*self.build.meson, 'test', '--no-rebuild',
                    '--num-processes', '2', '--timeout-multiplier',
                    str(TIMEOUT_MULTIPLIER), '--logbase', 'upstream', *names]
         since = time.monotonic()
         with open(log, 'w', encoding='utf-8') as out:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=builds.environment(),
+                command, cwd=self.build.folder, env=self.environment(),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace')
             self._watch(process, out, len(names))
         say.info(f'{time.monotonic() - since:.0f} s; all of it: {log}')
-        return self._results()
+        return {case: verdict
+                for line in answer.read_text(encoding='utf-8').splitlines()
+                for case, verdict in self.verdicts_of(json.loads(line)).items()}
 
     def _watch(self, process, out, count):
         """Show how many programs have ended."""
@@ -88,47 +91,31 @@ class Suite:
         process.wait()
         bar.done()
 
-    def _results(self):
-        results = {}
-        path = self.folder / 'meson-logs/upstream.json'
-        for line in path.read_text(encoding='utf-8').splitlines():
-            results.update(verdicts_of(json.loads(line)))
-        return results
-
-    def _link_firmware(self):
-        """Where a QEMU in its build directory looks for firmware."""
-        place = self.folder / 'qemu-bundle/usr/local/share/qemu-firmware'
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        for folder in FIRMWARE:
-            for path in sorted(Path(folder).glob('*')):
-                if not (place / path.name).exists():
-                    (place / path.name).symlink_to(path)
-
-
-def verdicts_of(record):
-    """{test: 'passed', 'failed' or 'skipped'} of one of Meson's records."""
-    program = record['name'].split(' ')[-1]
-    found = {}
-    for line in record.get('stdout', '').splitlines():
-        tap = LINE.match(line)
-        if tap and tap[3]:
-            found[f'{program}: {tap[3]}'] = (
-                'failed' if tap[1] else
-                'skipped' if tap[4] is not None else 'passed')
-    whole = {'OK': 'passed', 'SKIP': 'skipped'}.get(record['result'], 'failed')
-    if whole == 'failed' and 'failed' not in found.values() or not found:
-        # It crashed, hung, or has no TAP
-        found[program] = whole
-    return found
+    def verdicts_of(self, record):
+        """{test: 'passed', 'failed' or 'skipped'} of a record of Meson's."""
+        program = record['name'].rpartition(' / ')[2]
+        found = {f'{program}: {case}': verdict
+                 for case, verdict in self.cases_of(record).items()}
+        whole = {'OK': 'passed', 'EXPECTEDFAIL': 'passed',
+                 'SKIP': 'skipped'}.get(record['result'], 'failed')
+        if (whole == 'failed' and 'failed' not in found.values()
+                or not found):
+            # It crashed, hung, or does not tell its cases
+            found[program] = whole
+        return found
 
 
 def compare(pristine, patched):
     """[(test, why)] of what the patched tree does worse."""
-    return [(test, f"passes on the pristine tree, {patched.get(test, 'missing')}"
-             ' on the patched one')
-            for test, verdict in sorted(pristine.items())
-            if verdict == 'passed' and patched.get(test) != 'passed']
+    worse = [(test, f"passes on the pristine tree, {patched.get(test, 'missing')}"
+              ' on the patched one')
+             for test, verdict in sorted(pristine.items())
+             if verdict == 'passed' and patched.get(test) != 'passed']
+    # A program that fails as a whole does not tell its cases
+    return worse + [(test, 'fails on the patched tree, which alone has it')
+                    for test, verdict in sorted(patched.items())
+                    if verdict == 'failed' and test not in pristine
+                    and pristine.get(test.split(': ')[0]) != 'failed']
 
 
 def programs_of(worse, suite):
@@ -154,9 +141,11 @@ def table(results, rows):
                      f'{skipped:8}')
 
 
-def check(results, pristine, patched, again, floor=FLOOR):
+def check(results, name, pristine, patched, again, floor):
     """Compare two trees' verdicts and report.
 
+    @name:  of the suite
+    @floor: fewer executed tests than these are a failure
     @again: runs programs once more on the patched tree, by itself: a test that
             only a busy machine fails passes then
     """
@@ -175,31 +164,34 @@ def check(results, pristine, patched, again, floor=FLOOR):
         if verdict == 'failed':
             results.note(f'fails without prefault too: {test}')
     for test, why in worse:
-        results.add(f'upstream/{test}', 'FAIL', 0, why)
+        results.add(f'{name}/{test}', 'FAIL', 0, why)
     executed = min(counts(pristine)[0], counts(patched)[0])
     seconds = time.monotonic() - since
     if executed < floor:
-        results.add('upstream/floor', 'FAIL', seconds,
+        results.add(f'{name}/floor', 'FAIL', seconds,
                     f'{executed} tests were executed, fewer than {floor}')
     elif not worse:
-        results.add('upstream/no difference', 'ok', seconds)
+        results.add(f'{name}/no difference', 'ok', seconds)
 
 
-def run(results, trees, choose, floor=FLOOR):
+def run(results, name, suite, trees, floor, choose=lambda name: True):
     """Build and run both trees.
 
-    @trees:  {'pristine': function, 'default': function}: each returns its
+    @name:   of the suite, for the results
+    @suite:  the project's class of Suite
+    @trees:  {'pristine': function, 'patched': function}: each returns its
              Build, configured
+    @floor:  see check()
     @choose: tells of a test's name whether it is run
     """
-    patched, verdicts = verdicts_of_tree(trees['default'](), choose)
-    kept = kept_verdicts(patched.build, choose)
+    patched, verdicts = verdicts_of_tree(suite(trees['patched']()), choose)
+    kept = kept_verdicts(patched, choose)
     if kept.exists():
         say.info(f'the pristine tree has not changed: {kept}')
         pristine = json.loads(kept.read_text())
     else:
-        _, pristine = verdicts_of_tree(trees['pristine'](), choose)
-    check(results, pristine, verdicts,
+        _, pristine = verdicts_of_tree(suite(trees['pristine']()), choose)
+    check(results, name, pristine, verdicts,
           lambda worse: patched.run(programs_of(worse, patched)), floor)
     if 'failed' not in pristine.values():
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -207,23 +199,23 @@ def run(results, trees, choose, floor=FLOOR):
     sys.stdout.flush()
 
 
-def verdicts_of_tree(build, choose):
-    """Build and run one tree's tests; (Suite, {test: verdict})"""
-    suite = Suite(build)
+def verdicts_of_tree(suite, choose):
+    """Build and run one tree's tests; (the suite, {test: verdict})"""
     names = [test for test in suite.tests if choose(test)]
     suite.make(names)
     return suite, suite.run(names)
 
 
-def kept_verdicts(build, choose):
+def kept_verdicts(suite, choose):
     """Where the pristine tree's verdicts are kept, if nothing failed.
 
-    What they depend on: the source, how it is built, firmware and kernel.
+    What they depend on: the source, how it is built, the choice of tests, this
+    machine and its kernel.
     """
-    pin = paths.ROOT / project.QEMU.patches / 'upstream'
-    firmware = sorted(str(path) for folder in FIRMWARE
-                      for path in Path(folder).glob('*'))
+    pin = paths.ROOT / suite.build.project.patches / 'upstream'
+    # The patched tree may have tests of ours, which are no part of the choice
+    left_out = sorted(name for name in suite.tests if not choose(name))
     key = hashlib.sha256(json.dumps(
-        [pin.read_text(), build.words, firmware, os.uname().release,
-         choose(LONG)]).encode()).hexdigest()
-    return paths.CACHE / f'pristine-{key[:16]}.json'
+        [pin.read_text(), suite.build.words, suite.conditions(),
+         os.uname().release, left_out]).encode()).hexdigest()
+    return paths.CACHE / f'pristine-{suite.build.project.name}-{key[:16]}.json'

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What counts as a difference between the pristine and the patched tree."""
+"""What counts as a difference between the pristine and the patched tree.
+
+And how the test programs of QEMU tell their cases.
+"""
 import io
 import unittest
 
-from prefaultlib import tap, upstream
+from prefaultlib import qemutests, tap, upstream
 
 # name: (pristine, patched, patched once more, failures)
 CASES = {
@@ -15,7 +18,8 @@ CASES = {
     'fail, fail': ('failed', 'failed', None, 0),
     'skip, skip': ('skipped', 'skipped', None, 0),
     'skip, pass': ('skipped', 'passed', None, 0),
-    'only patched': (None, 'failed', None, 0),
+    'only patched, pass': (None, 'passed', None, 0),
+    'only patched, fail': (None, 'failed', 'failed', 1),
 }
 
 
@@ -23,7 +27,7 @@ def failures(pristine, patched, again, floor=0):
     def verdicts(verdict):
         return {'p: t': verdict} if verdict else {}
     results = tap.Results(io.StringIO())
-    upstream.check(results, verdicts(pristine), verdicts(patched),
+    upstream.check(results, 'suite', verdicts(pristine), verdicts(patched),
                    lambda _worse: verdicts(again), floor)
     return results.failed
 
@@ -38,6 +42,30 @@ class Comparison(unittest.TestCase):
         self.assertEqual(failures('passed', 'passed', None, 1), 0)
         self.assertEqual(failures('passed', 'passed', None, 2), 1)
         self.assertEqual(failures('skipped', 'skipped', None, 1), 1)
+
+    def test_program_that_fails_as_a_whole_hides_its_cases(self):
+        self.assertEqual(
+            upstream.compare({'p': 'failed'}, {'p: t': 'failed'}), [])
+
+
+class Cases(unittest.TestCase):
+    def verdicts(self, suite, result, **output):
+        record = {'name': 'x:y / a test', 'result': result, **output}
+        return suite.verdicts_of(suite.__new__(suite), record)
+
+    def test_cases_of_qemu(self):
+        self.assertEqual(
+            self.verdicts(qemutests.Suite, 'OK',
+                          stdout='1..3\nok 1 /a\nnot ok 2 /b\nok 3 /c # SKIP'),
+            {'a test: /a': 'passed', 'a test: /b': 'failed',
+             'a test: /c': 'skipped'})
+
+    def test_program_without_cases(self):
+        for result, verdict in (('OK', 'passed'), ('EXPECTEDFAIL', 'passed'),
+                                ('SKIP', 'skipped'), ('FAIL', 'failed'),
+                                ('TIMEOUT', 'failed')):
+            self.assertEqual(self.verdicts(qemutests.Suite, result),
+                             {'a test': verdict})
 
 
 if __name__ == '__main__':
