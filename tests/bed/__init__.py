@@ -23,9 +23,11 @@ are those of an emulator, counts of faults and mappings are KVM's own.
 """
 from .machine import (BedMachine, HostMachine, Machine, OVMF_MACHINE, convert,
                       release, shared)
+from .domain import Domain
+from .libvirt import HostLibvirt, Libvirt, VirshError
 from .qemu import Qemu, QmpError, Sweep
 from .link import BedError, BedTimeout
 
 __all__ = ['BedMachine', 'HostMachine', 'Machine', 'OVMF_MACHINE', 'convert',
-           'release', 'shared', 'Qemu', 'QmpError', 'Sweep', 'BedError',
-           'BedTimeout']
+           'release', 'shared', 'Qemu', 'QmpError', 'Sweep', 'Domain',
+           'Libvirt', 'HostLibvirt', 'VirshError', 'BedError', 'BedTimeout']

@@ -228,28 +228,28 @@ def module_data(path):
     return gzip.decompress(data) if path.suffix == '.gz' else data
 
 
-def initramfs(modules, uefi=False):
+def initramfs(modules, uefi=False, more=None):
     """Make L1's root; returns the path of the (uncompressed) archive.
 
-    One archive for each QEMU and kernel: tests of several may run at the same
-    time.
+    One archive for each QEMU, kernel and choice of files: tests of several may
+    run at the same time.
     modules: of kernel()
     uefi:    with OVMF, 8 MiB that most beds need not carry
+    more:    {path in L1: file}, likewise
     """
     binary = qemu()
-    name = made.digest([], [binary.resolve(), *modules.values()])[:8]
+    name = made.digest([], [binary.resolve(), *modules.values(),
+                            *(more or {}).values()])[:8]
     name += '-uefi' if uefi else ''
     archive = paths.BED / f'initramfs-{name}.cpio'
     with made.locked(paths.BED / 'lock'):
-        files = root_files(binary)
+        files = root_files(binary) | (more or {})
         for image, path in (ovmf() if uefi else {}).items():
             files[f'/prefault/fw/{image}'] = path
         key = made.digest([binary, *files.values(), *modules.values()],
                      [INIT, USERS, *files, *modules])
         if made.is_stale(archive, key):
-            stripped = paths.BED / 'qemu-stripped'
-            run(['strip', '-o', stripped, binary])
-            files['/prefault/qemu-system-x86_64'] = stripped
+            files['/prefault/qemu-system-x86_64'] = stripped(binary)
             content = {name: path.read_bytes() for name, path in files.items()}
             content.update((name, module_data(path))
                            for name, path in modules.items())
@@ -260,6 +260,15 @@ def initramfs(modules, uefi=False):
             fresh.replace(archive)      # a bed that boots keeps the old one
             made.stamp(archive, key)
     return archive
+
+
+def stripped(binary, name='qemu-stripped'):
+    """A copy of the program without symbols, of the name below build/bed."""
+    copy, key = paths.BED / name, made.digest([binary])
+    if made.is_stale(copy, key):
+        run(['strip', '-o', copy, binary])
+        made.stamp(copy, key)
+    return copy
 
 
 def root_files(binary):
@@ -276,9 +285,12 @@ def root_files(binary):
     return files
 
 
-def libraries(binary):
-    """{path: file} of the shared libraries that ldd names."""
-    said = run(['ldd', binary])
+def libraries(binary, env=None):
+    """{path: file} of the shared libraries that ldd names.
+
+    env: more environment variables for ldd
+    """
+    said = run(['ldd', binary], env=env)
     names = re.findall(r'(?:=> )?(/\S+) \(0x', said)
     if 'not found' in said:
         skip(f'{binary} lacks a shared library', 'run scripts/setup')
@@ -322,11 +334,12 @@ def cpio(content):
     return bytes(out)
 
 
-def run(command, check=True):
+def run(command, check=True, env=None):
     """Run a program; returns its output.  AssertionError if it fails."""
     done = subprocess.run([str(word) for word in command], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          stdin=subprocess.DEVNULL, check=False, timeout=300)
+                          stdin=subprocess.DEVNULL, check=False, timeout=300,
+                          env=dict(os.environ, **env or {}))
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}\n{done.stdout}")
     return done.stdout

@@ -14,7 +14,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import artifacts
+from . import artifacts, libvirtfiles
 from .knobs import Knobs
 from .link import BedError, Link
 from .qemu import Qemu
@@ -201,14 +201,16 @@ class BedMachine(Knobs, Machine):
     private:  a kernel of our own build, which has guest_memfd,
               KVM_X86_SW_PROTECTED_VM and tests/module, and none of Debian's
               modules; building it takes minutes, once
+    libvirt:  with libvirt, see libvirt.Libvirt: True, or 'pristine'
     """
 
     kind = 'bed'
 
     def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False,
-                 vfio=False, private=False):
+                 vfio=False, private=False, libvirt=False):
         image, modules = artifacts.kernel(private)
-        root = artifacts.initramfs(modules, uefi)
+        root = artifacts.initramfs(modules, uefi, libvirt and (
+            libvirtfiles.files(libvirtfiles.root(libvirt == 'pristine'))))
         self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
         self._console = Path(self._dir.name) / 'console'
         theirs = self._open(self._tail)

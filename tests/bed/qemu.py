@@ -25,7 +25,53 @@ class QmpError(Exception):
         self.qmp_class = error['class']
 
 
-class Qemu:
+def sweeps(lines):
+    """The Sweep of each completed sweep among Lines of the debug console."""
+    found = []
+    for line, done in zip(lines, lines[1:]):
+        if line.text.startswith('prefault-guest: ') and done.text == 'DONE':
+            words = dict(re.findall(r'(\w+)=(\d+)', line.text))
+            found.append(Sweep(ns=done.ns, **{
+                name: int(value) for name, value in words.items()}))
+    return found
+
+
+class Figures:
+    """KVM's statistics of a QEMU, for a class that has qmp()."""
+
+    def hmp(self, line):
+        """The text that a monitor command prints."""
+        return self.qmp('human-monitor-command', command_line=line).value
+
+    def vcpu_stats(self, *names, each=False):
+        """KVM's per-vCPU figures, summed over vCPUs ('each': list of dicts).
+
+        names: default are pf_taken, pf_fixed and exits.
+        """
+        names = names or ('pf_taken', 'pf_fixed', 'exits')
+        vcpus = self._stats('vcpu', names)
+        if each:
+            return vcpus
+        return {name: sum(vcpu.get(name, 0) for vcpu in vcpus)
+                for name in names}
+
+    def vm_stats(self, *names):
+        """KVM's figures of the VM; default pages_4k, pages_2m, pages_1g."""
+        names = names or ('pages_4k', 'pages_2m', 'pages_1g')
+        return self._stats('vm', names)[0]
+
+    def faults(self):
+        """Stage-2 faults that mapped something, all vCPUs (pf_fixed)."""
+        return self.vcpu_stats('pf_fixed')['pf_fixed']
+
+    def _stats(self, target, names):
+        answer = self.qmp('query-stats', target=target, providers=[
+            {'provider': 'kvm', 'names': list(names)}]).value
+        return [{stat['name']: stat['value'] for stat in entry['stats']}
+                for entry in answer]
+
+
+class Qemu(Figures):
     """A running QEMU.  A context manager: leaving it kills QEMU.
 
     start_ns is when the agent was asked to start it, connected_ns when QMP
@@ -89,10 +135,6 @@ class Qemu:
             raise QmpError(answer['error'])
         return Reply(answer['return'], self.process.sent[number], received)
 
-    def hmp(self, line):
-        """The text that a monitor command prints."""
-        return self.qmp('human-monitor-command', command_line=line).value
-
     @property
     def events(self):
         """All Events(name, data, ns) so far, in order."""
@@ -123,13 +165,7 @@ class Qemu:
     @property
     def sweeps(self):
         """Result of each completed sweep of the measuring guest."""
-        found = []
-        for line, done in zip(self.process.out, self.process.out[1:]):
-            if line.text.startswith('prefault-guest: ') and done.text == 'DONE':
-                words = dict(re.findall(r'(\w+)=(\d+)', line.text))
-                found.append(Sweep(ns=done.ns, **{
-                    name: int(value) for name, value in words.items()}))
-        return found
+        return sweeps(self.process.out)
 
     def wait_sweep(self, number=1, timeout=90):
         """The Sweep of the number, once the guest has halted after it."""
@@ -170,35 +206,6 @@ class Qemu:
         self.qmp('inject-nmi')
         self._wait(lambda: halts() > before, timeout,
                    'READY or DONE from the guest')
-
-    # KVM's statistics
-
-    def vcpu_stats(self, *names, each=False):
-        """KVM's per-vCPU figures, summed over vCPUs ('each': list of dicts).
-
-        names: default are pf_taken, pf_fixed and exits.
-        """
-        names = names or ('pf_taken', 'pf_fixed', 'exits')
-        vcpus = self._stats('vcpu', names)
-        if each:
-            return vcpus
-        return {name: sum(vcpu.get(name, 0) for vcpu in vcpus)
-                for name in names}
-
-    def vm_stats(self, *names):
-        """KVM's figures of the VM; default pages_4k, pages_2m, pages_1g."""
-        names = names or ('pages_4k', 'pages_2m', 'pages_1g')
-        return self._stats('vm', names)[0]
-
-    def faults(self):
-        """Stage-2 faults that mapped something, all vCPUs (pf_fixed)."""
-        return self.vcpu_stats('pf_fixed')['pf_fixed']
-
-    def _stats(self, target, names):
-        answer = self.qmp('query-stats', target=target, providers=[
-            {'provider': 'kvm', 'names': list(names)}]).value
-        return [{stat['name']: stat['value'] for stat in entry['stats']}
-                for entry in answer]
 
     # The end
 
