@@ -85,9 +85,9 @@ class LibvirtTest(BedTest):
             console=self.machine.scratch(f'{name}.out')), **parts)
         return XML.format(name=name, mem=mem, vcpus=vcpus, **parts)
 
-    def define(self, name, prefault='on', **parts):
+    def define(self, name, prefault='on', validate=True, **parts):
         """Define a domain, for the test; see xml()."""
-        domain = self.libvirt.define(self.xml(name, prefault, **parts))
+        domain = self.libvirt.define(self.xml(name, prefault, **parts), validate)
         self.addCleanup(domain.remove)
         return domain
 

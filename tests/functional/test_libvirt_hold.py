@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""While a start is held: what libvirt shows, and what its commands do then.
+
+To libvirt it is a domain that was started and is 'paused (starting up)'.
+"""
+import unittest
+
+from domains import LibvirtTest, slow
+
+HELD = ('paused', 'starting up')
+RUNS = ('running', 'booted')
+SOME = 64                       # MiB, 16 chunks and one worker
+MANY = 2048
+
+# libvirt gives up on a monitor that does not open, and on a job that another one
+# keeps it from, after 30 s; on a client that does not answer after 30 s
+TIMEOUTS = 30
+CHUNK_MS = 2200                 # 16 of them take longer than those
+MOMENT_MS = 500                 # half way for a few seconds
+
+# SIGTERM ends QEMU; 15 s later libvirt would send SIGKILL
+DESTROY_SECONDS = 10
+
+
+class Hold(LibvirtTest):
+
+    def held(self, name, milliseconds=MOMENT_MS, **parts):
+        """A domain whose start is held; each chunk takes so long at least."""
+        domain = self.define(name, variables=slow(self.machine, milliseconds),
+                             mem=SOME, **parts)
+        domain.virsh('start')
+        self.assert_held(domain)
+        return domain
+
+    def assert_held(self, domain):
+        """It has been started and does not run."""
+        self.assertEqual(domain.state(), HELD)
+        self.assertEqual(domain.stats('prefault')['prefault.status'], 'active')
+
+    def seconds(self, command, *words):
+        """How long the machine takes for it."""
+        before = self.machine.now_ns()
+        command(*words)
+        return (self.machine.now_ns() - before) / 1e9
+
+    def test_start_that_takes_longer_than_any_timeout(self):
+        """start returns at once, domstats answers, RESUME is the end."""
+        domain = self.define('long', mem=SOME,
+                             variables=slow(self.machine, CHUNK_MS))
+        watch = self.libvirt.spawn('event', '--loop', '--timestamp', '--event',
+                                   'lifecycle')
+        started = self.seconds(domain.virsh, 'start')
+        last = asked = 0
+        while domain.state() == HELD:
+            figures = domain.stats('prefault')
+            self.assertGreaterEqual(figures['prefault.bytes.mapped'], last)
+            last = figures['prefault.bytes.mapped']
+            asked += figures['prefault.status'] == 'active'
+        self.assertEqual(domain.state(), RUNS)
+        took = domain.stats('prefault')['prefault.elapsed_ms'] / 1000
+        print(f'# note: held for {took:.1f} s, virsh start returned after '
+              f'{started:.1f} s; domstats answered {asked} times meanwhile')
+        self.assertGreater(took, TIMEOUTS)
+        self.assertGreater(asked, 5)
+        self.until(lambda: 'Resumed Unpaused' in watch.out[-1].text, 'resumed')
+        self.assertEqual([line.text.split(': ')[-1] for line in watch.out],
+                         ['Started Booted', 'Resumed Unpaused'])
+        domain.wait_text('READY')
+        self.assertEqual(self.sweep_of(domain, 'long start'), 0)
+
+    def test_destroy_half_way(self):
+        """It takes no longer than of a domain that runs."""
+        times = {}
+        for what, name in (('half way', 'half'), ('running', 'whole')):
+            domain = self.define(name, mem=MANY)
+            domain.virsh('start')
+            if what == 'running':
+                self.runs(domain)
+            else:
+                self.half_way(domain)
+            times[what] = self.seconds(domain.virsh, 'destroy')
+            self.assertEqual(domain.state(), ('shut off', 'destroyed'))
+            self.assertIn('terminating on signal 15', domain.log)
+        print(f'# note: virsh destroy, {MANY} MiB: ' + ', '.join(
+            f'{what} {time:.2f} s' for what, time in times.items()))
+        self.assertLess(times['half way'], DESTROY_SECONDS)
+
+    def test_nothing_is_touched_before_resume(self):
+        """start --paused leaves memory alone, resume is held."""
+        domain = self.define('user', mem=SOME,
+                             variables=slow(self.machine, MOMENT_MS))
+        domain.virsh('start', '--paused')
+        self.assertEqual(domain.state(), ('paused', 'user'))
+        self.assertEqual(self.query(domain), {'mode': 'on', 'status': 'none'})
+        domain.virsh('resume')
+        self.assertEqual(domain.state()[0], 'paused')
+        self.assertEqual(self.query(domain)['status'], 'active')
+        self.runs(domain)
+        domain.wait_text('READY')
+        self.assertEqual(self.sweep_of(domain, 'start --paused, resume'), 0)
+
+    def test_suspend_gives_the_start_up(self):
+        """It stays paused, and resume begins anew."""
+        domain = self.held('suspended')
+        domain.virsh('suspend')
+        self.assertEqual(self.query(domain)['status'], 'cancelled')
+        self.assertEqual(domain.state()[0], 'paused')
+        domain.virsh('resume')
+        self.assertEqual(self.query(domain)['status'], 'active')
+        self.runs(domain)
+        domain.wait_text('READY')
+        self.assertEqual(self.sweep_of(domain, 'suspend, resume'), 0)
+
+    def test_saved_domain_runs_when_it_is_restored(self):
+        """managedsave gives the start up, but not the user's wish."""
+        domain = self.held('saved')
+        took = self.seconds(domain.virsh, 'managedsave')
+        print(f'# note: managedsave while the start is held: {took:.1f} s')
+        domain.virsh('start')
+        self.runs(domain)
+        domain.wait_text('READY')
+        self.refilled(domain)
+        print(f'# note: restored, it had written nothing before: '
+              f'{self.query(domain)}')
+        self.sweep_of(domain, 'saved before it ran, restored')
+
+    def test_reset_while_held(self):
+        """The guest starts once memory is ready."""
+        domain = self.held('reset')
+        domain.virsh('reset')
+        self.runs(domain)
+        domain.wait_text('READY')
+        self.assertEqual(self.sweep_of(domain, 'reset while held'), 0)
+
+    def test_reset_of_a_running_domain(self):
+        """It waits again; to libvirt it runs throughout."""
+        domain = self.running('again', mem=SOME)
+        domain.virsh('reset')
+        self.until(lambda: domain.stats('prefault')['prefault.trigger'] ==
+                   'reset', 'reset')
+        self.assertEqual(domain.state(), RUNS)
+        self.until(lambda: domain.debugcon.count('READY') == 2, 'booted again')
+        self.assertEqual(self.sweep_of(domain, 'reset'), 0)
+
+    # libvirt takes a domain that is 'starting up' for one that it did not get to
+    # start, and kills it
+    @unittest.expectedFailure
+    def test_daemon_that_is_restarted(self):
+        """The domain stays, and runs when its memory is ready."""
+        domain = self.held('orphan')
+        self.libvirt.stop()
+        self.libvirt.start()
+        self.assert_held(domain)
+        self.runs(domain)
+        self.assertEqual(domain.state(), RUNS)
+
+
+if __name__ == '__main__':
+    unittest.main()
