@@ -5,6 +5,9 @@ A line `# note: ...` of a test is shown: figures that people want to see.
 All our suites speak it: QEMU's C tests by GLib, the Python ones by tapunit.
 A program that crashes, hangs, or ends early fails even if every line it
 printed was `ok`.
+
+What a program prints before a test's line is that test's message: shown if it
+failed, and once more at the end, where nobody has to look for it.
 """
 import os
 import re
@@ -13,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 
 from . import paths
 
@@ -21,10 +23,25 @@ LINE = re.compile(r'(not )?ok\b(?: (\d+))?(?: (?:- )?(.*?))?'
                   r'(?:\s*# SKIP\b\s*(.*))?$', re.I)
 PLAN = re.compile(r'1\.\.(\d+)')
 NOTE = '# note: '
-SHOWN_ON_FAILURE = 40
+# Of a message; logs of CI are cut where they are long
+LINES_SHOWN = 100
+LINES_AT_THE_END = 240          # of all messages
+LINES_AT_LEAST = 10
+LINE_WIDTH = 400
 
 # What only this host's own KVM could show is no part of the bed.
 HOST_SKIPS = ('host', 'no usable /dev/kvm')
+
+
+def shortened(lines, most):
+    """The lines as a message of at most so many: where it began, and more of
+    its end, which says what went wrong."""
+    if len(lines) > most:
+        first = most // 4
+        last = most - first - 1
+        lines = [*lines[:first], f'[{len(lines) - first - last} lines]',
+                 *lines[-last:]]
+    return ''.join(f'       | {line[:LINE_WIDTH]}\n' for line in lines)
 
 
 class Results:
@@ -32,12 +49,16 @@ class Results:
 
     def __init__(self, out=sys.stdout):
         self.passed = self.failed = self.skipped = 0
+        self.failures = []              # (its line, message)
         self.out = out
         self.colour = out.isatty()
         self.lock = threading.Lock()    # programs may run side by side
 
-    def add(self, name, verdict, seconds, reason=''):
-        """@verdict: 'ok', 'FAIL' or 'skip'; a skip must give its reason."""
+    def add(self, name, verdict, seconds, reason='', message=()):
+        """@verdict: 'ok', 'FAIL' or 'skip'; a skip must give its reason.
+        @message: lines, of a test that failed"""
+        tail = f'  ({reason})' if reason else ''
+        line = f'{name}  {seconds:.1f} s{tail}'
         with self.lock:
             if verdict == 'ok':
                 self.passed += 1
@@ -45,20 +66,30 @@ class Results:
                 self.skipped += 1
             else:
                 self.failed += 1
-        word = verdict
+                self.failures.append((line, message))
+            print(f'  {self._word(verdict)} {line}\n'
+                  + shortened(message, LINES_SHOWN), file=self.out, end='',
+                  flush=True)
+
+    def _word(self, verdict):
         if self.colour and verdict != 'ok':
-            word = f'\033[{31 if verdict == "FAIL" else 33}m{verdict}\033[0m'
-        tail = f'  ({reason})' if reason else ''
-        print(f'  {word:4} {name}  {seconds:.1f} s{tail}', file=self.out,
-              flush=True)
+            number = 31 if verdict == 'FAIL' else 33
+            return f'\033[{number}m{verdict}\033[0m'
+        return f'{verdict:4}'
 
     def note(self, text):
         """A figure that a test reports."""
         print(f'       {text}', file=self.out, flush=True)
 
-    def total(self):
-        """The last line of scripts/check."""
-        return (f'{self.passed} passed, {self.failed} failed, '
+    def end(self):
+        """What scripts/check prints last: what failed, and the counts."""
+        said = ''
+        if self.failures:
+            most = max(LINES_AT_LEAST, LINES_AT_THE_END // len(self.failures))
+            said = '\nWhat failed:\n' + ''.join(
+                f'  {self._word("FAIL")} {line}\n' + shortened(message, most)
+                for line, message in self.failures)
+        return (f'{said}{self.passed} passed, {self.failed} failed, '
                 f'{self.skipped} skipped')
 
 
@@ -73,7 +104,7 @@ class Program:
         self.plan = None
         self.seen = 0
         self.bad = False
-        self.tail = deque(maxlen=SHOWN_ON_FAILURE)
+        self.said = []          # since the last test's line
         self.since = time.monotonic()
 
     def run(self, command, timeout, env=None, cwd=None):
@@ -96,9 +127,10 @@ class Program:
         finally:
             timer.cancel()
             _kill(process)
+            process.stdout.close()
         self._end(status, late.is_set() and timeout)
         if self.bad:
-            self._show_tail(log_path)
+            self.results.note(f'all of it: {log_path}')
 
     def _line(self, line):
         plan = PLAN.match(line)
@@ -110,7 +142,7 @@ class Program:
             self.results.note(line.removeprefix(NOTE))
             return
         if not found:
-            self.tail.append(line)
+            self.said.append(line)
             return
         self.seen += 1
         name = f'{self.name}: {found[3] or found[2]}'
@@ -129,7 +161,9 @@ class Program:
 
     def _add(self, name, verdict, reason=''):
         now = time.monotonic()
-        self.results.add(name, verdict, now - self.since, reason)
+        said, self.said = self.said, []
+        self.results.add(name, verdict, now - self.since, reason,
+                         said if verdict == 'FAIL' else ())
         self.since = now
         self.bad = self.bad or verdict == 'FAIL'
 
@@ -147,11 +181,6 @@ class Program:
         else:
             return
         self._add(self.name, 'FAIL', why)
-
-    def _show_tail(self, log_path):
-        for line in self.tail:
-            print(f'       | {line}')
-        print(f'       | all of it: {log_path}', flush=True)
 
 
 def _kill(process, late=None):
