@@ -103,12 +103,15 @@ def qemu():
 def l0_qemu(uefi=False):
     """The QEMU that emulates L1; PREFAULT_BED_L0 names another.
 
-    uefi: one that has patches/bed, without which OVMF in L2 makes it abort
+    The one with patches/bed, which mend the emulator where two CPUs race.
+    scripts/demo does without it: to build it takes minutes.
+    uefi: without them OVMF in L2 makes it abort
     """
     named = os.environ.get('PREFAULT_BED_L0')
     if named:
         return Path(named)
-    return pristine_qemu() if uefi else qemu()
+    return (pristine_qemu() if uefi or paths.PRISTINE_QEMU.exists()
+            else qemu())
 
 
 def pristine_qemu():
