@@ -9,7 +9,8 @@ import json
 import re
 import signal
 
-from .link import BedError
+from . import state
+from .link import BedError, BedTimeout
 
 Reply = collections.namedtuple('Reply', 'value sent_ns received_ns')
 Event = collections.namedtuple('Event', 'name data ns')
@@ -89,6 +90,7 @@ class Qemu(Figures):
         self._replies = {}
         self._events = []
         self._parsed = self._count = 0
+        self._describing = False
         if qmp_path:
             self.link.request('qmp', self.process.ident, qmp_path)
 
@@ -242,6 +244,16 @@ class Qemu(Figures):
                 re.findall(r'^inject: (.+): calls=(\d+) hits=(\d+)$',
                            self.stderr, re.M)}
 
+    def describe(self):
+        """What it does at the moment, for the message of a timeout."""
+        if self._describing or self.link.closed:
+            return ''           # a question of describe() itself timed out
+        self._describing = True
+        try:
+            return state.of(self)
+        finally:
+            self._describing = False
+
     # Inside
 
     def _parse(self):
@@ -273,6 +285,7 @@ class Qemu(Figures):
             return self.link.wait(check, timeout, what)
         except BedError as error:
             if self.process.code is None:
-                raise type(error)(f'{error}\nQEMU said:\n'
-                                  f'{self.process.tail()}') from None
+                said = (self.describe() if isinstance(error, BedTimeout)
+                        else self.process.tail())
+                raise type(error)(f'{error}\nQEMU:\n{said}') from None
             raise

@@ -21,6 +21,10 @@ class BedTest(unittest.TestCase):
     def setUpClass(cls):
         cls.machine = bed.shared()
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.guests = []        # of this test
+
     def guest(self, prefault='on', *extra, paused=True, **options):
         """Start QEMU with a guest, by default with -S.
 
@@ -30,6 +34,7 @@ class BedTest(unittest.TestCase):
         qemu = self.machine.guest(*extra, accel=accel, paused=paused,
                                   **options)
         self.addCleanup(qemu.kill)
+        self.guests.append(qemu)
         return qemu
 
     def query(self, qemu):
@@ -129,10 +134,13 @@ class BedTest(unittest.TestCase):
             maker.quit()
 
     def until(self, condition, what):
-        """Poll until the condition holds."""
+        """Poll until the condition holds; if never, say what the guests do."""
         deadline = time.monotonic() + RUN_SECONDS
         while not condition():
-            self.assertLess(time.monotonic(), deadline, f'never {what}')
+            if time.monotonic() > deadline:
+                self.fail('\n'.join([f'never {what}', *(
+                    guest.describe() for guest in self.guests
+                    if guest.process.code is None)]))
             time.sleep(0.02)
 
     def assert_injected(self, qemu):
