@@ -5,6 +5,7 @@ import bed
 
 PRIVATE = 8                     # KVM_MEMORY_EXIT_FLAG_PRIVATE
 MEMORY_FAULT = 39               # KVM_EXIT_MEMORY_FAULT
+MADE_UP = ': made up\n'         # tests/inject has fabricated an exit
 WORD_IN_PAGE = 0xff8            # where the guest's sweep writes its number
 
 
@@ -43,9 +44,14 @@ class PrivateTest(BedTest):
         self.machine.run('/bin/rm', '-f', path)
 
     def fire(self, qemu, path):
-        """The path's rules apply from now on; the vCPU makes a new KVM_RUN."""
+        """The path's rules apply from now on; the vCPU left KVM_RUN for one."""
+        before = qemu.stderr.count(MADE_UP)
         self.machine.write(path, '')
-        qemu.hmp('info registers')
+
+        def left():
+            qemu.hmp('info registers')      # a new KVM_RUN
+            return qemu.stderr.count(MADE_UP) > before
+        self.until(left, f'made to leave KVM_RUN by {path}')
 
     @staticmethod
     def fault(when, flags=0, gpa=16 * MIB, size=2 * MIB,
@@ -63,8 +69,14 @@ class PrivateTest(BedTest):
         wanted = {name.replace('_', '-'): value
                   for name, value in wanted.items()}
         wanted.setdefault('prefault-pending', 0)
-        self.until(lambda: wanted.items() <= self.conversions(qemu).items(),
-                   f'converted: {wanted}, but {self.conversions(qemu)}')
+
+        def so():
+            return wanted.items() <= self.conversions(qemu).items()
+        self.until(so, f'converted: {wanted}')
+        # A conversion counts before its vCPU begins to map it: nothing may be
+        # pending yet.  The vCPU answers when it is done, or refill's turn is
+        qemu.hmp('info registers')
+        self.until(so, f'mapped as well: {wanted}')
         return self.conversions(qemu)
 
     def word(self, qemu, page):

@@ -33,8 +33,9 @@
  * that decides a result decides.  Counters are atomic.  At exit each rule's
  * count is written to standard error, or appended to the file
  * PREFAULT_INJECT_LOG, as "inject: RULE: calls=N hits=N": a test can prove
- * that what it injected happened.  A rule that cannot be understood ends the
- * program with status 2 before its main().
+ * that what it injected happened.  A fabricated exit is announced when it
+ * happens, as "inject: RULE: made up", on standard error.  A rule that cannot
+ * be understood ends the program with status 2 before its main().
  *
  * Only calls through the dynamic linker are seen: not syscall(), not libc's
  * own, not those of a static program.
@@ -113,6 +114,8 @@ static int fabricated_run(int fd, const struct rule *rule)
     if (result == -1 && errno == EINTR) {
         run->exit_reason = exit->reason;
         memcpy(&run->hw, &fault, sizeof(fault));
+        /* A test waits for this: only now is the vCPU known to have left */
+        fprintf(stderr, "inject: %s: made up\n", rule->text);
         result = 0;
     } else {
         fprintf(stderr, "inject: %s: left out for a real exit\n", rule->text);
