@@ -23,11 +23,11 @@ SIZE = 2 * MIB
 SPAN, SPAN_SIZE = 0x90000, 0x90000
 BELOW, ABOVE = (0x90000, 0x60000), (0x100000, 0x20000)
 DIRECTIONS = (('shared', PRIVATE), ('private', 0))
-# Linux gives EINVAL and ENOMEM (kvm_vm_ioctl_set_mem_attributes()), and EFAULT
-# as any ioctl
-ATTRIBUTES_ERRORS = (('ENOMEM', 'Cannot allocate memory'),
-                     ('EINVAL', 'Invalid argument'),
-                     ('EFAULT', 'Bad address'))
+# Which call for SPAN fails, and how.  Linux gives EINVAL and ENOMEM
+# (kvm_vm_ioctl_set_mem_attributes()), and EFAULT as any ioctl
+ONE_FAILS = ((1, 'ENOMEM', 'Cannot allocate memory'),
+             (2, 'EINVAL', 'Invalid argument'),
+             (2, 'EFAULT', 'Bad address'))
 MAP_RETRIED = ('EAGAIN', 'EINTR', 'EOPNOTSUPP')
 MAP_LEFT_OUT = ('EFAULT', 'EHWPOISON', 'ENOMEM', 'ENOENT', 'EIO', '0')
 
@@ -35,88 +35,100 @@ MAP_LEFT_OUT = ('EFAULT', 'EHWPOISON', 'ENOMEM', 'ENOENT', 'EIO', '0')
 class Attributes(PrivateTest):
     """KVM_SET_MEMORY_ATTRIBUTES fails: all is undone."""
 
-    def failing(self, state, flags, rule):
-        """A guest whose conversion of SPAN fails by the rule.
+    def failing(self, state, flags, *rules):
+        """A guest whose conversion of SPAN fails, once by each of the rules.
 
-        Returns QEMU and the trigger of a second conversion, as long as when=
-        of the rule is to be filled in.
+        Returns QEMU and the triggers, with one more for a conversion without
+        a rule.  when= of the rules is filled in.
         """
-        now, again = self.trigger(), self.trigger()
+        nows = [self.trigger() for _ in (*rules, None)]
+        inject = [self.fault(now, flags, SPAN, SPAN_SIZE) for now in nows]
+        inject += [rule.format(now=now) for rule, now in zip(rules, nows)]
         qemu = self.private_running(
             state, '-trace', 'kvm_attributes_set', '-trace',
-            'kvm_conversion_undo', inject=';'.join((
-                self.fault(now, flags, SPAN, SPAN_SIZE),
-                self.fault(again, flags, SPAN, SPAN_SIZE),
-                rule.format(now=now))))
+            'kvm_conversion_undo', inject=';'.join(inject))
         qemu.sweep()
-        self.fire(qemu, now)
-        return qemu, now, again
+        return qemu, nows
 
-    def attributes_set(self, qemu):
-        """[(start, size, private, result)] of what was set while it ran."""
-        self.assert_said(qemu, 'kvm_conversion_undo')
+    def attributes_set(self, qemu, undone=1):
+        """[(start, size, private, result)] of what was set while it ran.
+
+        undone: how many conversions were undone so far
+        """
+        self.until(lambda: qemu.stderr.count('kvm_conversion_undo') == undone,
+                   f'undone {undone} times')
+        text = qemu.stderr.rpartition('kvm_conversion_undo')[0]
         return [(int(start, 16), int(size, 16), int(private), int(ret))
                 for start, size, private, ret in re.findall(
                     r'kvm_attributes_set start (\S+) size (\S+) '
-                    r'private (\d): (\S+)', qemu.stderr)][-3:]
+                    r'private (\d): (\S+)', text)][-3:]
 
-    def assert_second_try_works(self, qemu, now, again, flags):
+    def assert_reset_and_works(self, qemu, flags, again, failures):
         """After a reset the same conversion succeeds."""
-        self.put_away(now)
         self.assert_reset_mends(qemu)
         self.fire(qemu, again)
         bytes_of = ('to_private_bytes' if flags else 'to_shared_bytes')
-        self.converted(qemu, implicit=1, failures=1, kept=0,
+        self.converted(qemu, implicit=1, failures=failures, kept=0,
                        **{bytes_of: BELOW[1] + ABOVE[1]})
         qemu.sweep()
         for page in BELOW[0], ABOVE[0]:
             self.assertEqual(self.word(qemu, page), 0 if flags else 1)
 
     def test_one_call_fails(self):
+        """In each direction each call, and with each error."""
         for state, flags in DIRECTIONS:
-            for call, (start, size) in enumerate((BELOW, ABOVE), 1):
-                for errno, text in ATTRIBUTES_ERRORS:
-                    with self.subTest(state=state, call=call, errno=errno):
-                        self.one_call_fails(state, flags, call, (start, size),
-                                            errno, text)
+            with self.subTest(state=state):
+                qemu, nows = self.failing(state, flags, *(
+                    f'{ATTRIBUTES}/{flags}:when={{now}}:from={call}:count=1'
+                    f':errno={errno}' for call, errno, _ in ONE_FAILS))
+                for i, now in enumerate(nows[:-1]):
+                    self.assert_undone(qemu, state, flags, i, now)
+                    self.put_away(now)
+                    if i + 1 < len(ONE_FAILS):
+                        self.assert_reset_mends(qemu)
+                        qemu.sweep()
+                self.assert_reset_and_works(qemu, flags, nows[-1],
+                                            len(ONE_FAILS))
+                self.assert_ended_well(qemu)
 
-    def one_call_fails(self, state, flags, call, part, errno, text):
-        """The call of this number, for this part of SPAN, fails."""
-        qemu, now, again = self.failing(
-            state, flags,
-            f'{ATTRIBUTES}/{flags}:when={{now}}:from={call}:count=1'
-            f':errno={errno}')
+    def assert_undone(self, qemu, state, flags, number, now):
+        """The conversion fails as ONE_FAILS[number] says."""
+        call, _, text = ONE_FAILS[number]
+        part = (BELOW, ABOVE)[call - 1]
+        since = self.machine.now_ns()
+        self.fire(qemu, now)
         self.assert_stopped(
             qemu, f'KVM_EXIT_MEMORY_FAULT: guest address {SPAN:#x}, size '
             f"{SPAN_SIZE:#x}, flags {flags:#x}, memory region 'microvm.ram': "
             f'KVM_SET_MEMORY_ATTRIBUTES at {part[0]:#x}, size {part[1]:#x}: '
-            f'{text}')
+            f'{text}', since)
         figures = self.conversions(qemu)
-        self.assertEqual(figures['failures'], 1)
+        self.assertEqual(figures['failures'], number + 1)
         self.assertEqual(figures['to-private'] + figures['to-shared'], 0)
         if state == 'shared':
             for page in BELOW[0], ABOVE[0]:
                 self.assertEqual(self.word(qemu, page), 1, 'lost')
+        last = self.attributes_set(qemu, number + 1)
         if call == 2:
-            done, failed, undone = self.attributes_set(qemu)
+            done, failed, undone = last
             self.assertEqual(done, (*BELOW, int(flags > 0), 0))
             self.assertEqual(failed[:3], (*ABOVE, int(flags > 0)))
             self.assertEqual(undone, (*BELOW, int(not flags), 0))
-        self.assert_said(qemu, 'undone 1')
-        self.assert_second_try_works(qemu, now, again, flags)
-        self.assert_ended_well(qemu)
+        self.assertEqual(qemu.stderr.count('undone 1'), number + 1)
 
     def test_undoing_fails(self):
         """The message says so, and a reset mends that too."""
         for state, flags in DIRECTIONS:
             with self.subTest(state=state):
-                qemu, now, again = self.failing(
+                qemu, (now, again) = self.failing(
                     state, flags, f'{ATTRIBUTES}:when={{now}}:from=2'
                     ':errno=ENOMEM')
+                self.fire(qemu, now)
                 self.assert_stopped(
                     qemu, '(and what was done already cannot be undone) '
                     f'KVM_SET_MEMORY_ATTRIBUTES at {ABOVE[0]:#x}')
-                self.assert_second_try_works(qemu, now, again, flags)
+                self.put_away(now)
+                self.assert_reset_and_works(qemu, flags, again, 1)
                 self.assert_ended_well(qemu)
 
     def test_undone_page_by_page(self):
@@ -146,49 +158,54 @@ class Attributes(PrivateTest):
 class GivingBack(PrivateTest):
     """Memory that cannot be given back is counted; the conversion stands."""
 
-    def assert_kept(self, state, flags, rule, *extra, **options):
-        """Convert with the rule, then back without."""
-        now, back = self.trigger(), self.trigger()
-        qemu = self.private_running(
-            state, *extra, inject=';'.join((
-                self.fault(now, flags), self.fault(back, PRIVATE - flags),
-                rule.format(now=now))), **options)
+    def assert_kept(self, state, flags, rules, *extra, **options):
+        """For each rule convert a range with it; then all back without."""
+        nows, back = [self.trigger() for _ in rules], self.trigger()
+        ranges = [RAM + i * 2 * SIZE for i in range(len(rules))]
+        total = len(rules) * SIZE
+        inject = [self.fault(back, PRIVATE - flags, RAM, 2 * total)]
+        for now, start, rule in zip(nows, ranges, rules):
+            inject += [self.fault(now, flags, start), f'{rule}:when={now}']
+        qemu = self.private_running(state, *extra, inject=';'.join(inject),
+                                    **options)
         qemu.sweep()
-        self.fire(qemu, now)
-        self.converted(qemu, implicit=1, kept=SIZE, failures=0)
+        for number, now in enumerate(nows, 1):
+            self.fire(qemu, now)
+            self.converted(qemu, implicit=number, kept=number * SIZE,
+                           failures=0)
+            self.put_away(now)
         qemu.sweep()
-        self.assertEqual(self.word(qemu, RAM + SIZE), 2 * (state == 'shared'))
-        if state == 'private':
-            self.assertEqual(self.word(qemu, RAM), 2)
-        self.put_away(now)
+        for start in ranges:
+            self.assertEqual(self.word(qemu, start + SIZE),
+                             2 * (state == 'shared'))
+            if state == 'private':
+                self.assertEqual(self.word(qemu, start), 2)
         self.fire(qemu, back)
-        self.converted(qemu, implicit=2, kept=SIZE, failures=0,
-                       to_private_bytes=SIZE, to_shared_bytes=SIZE)
+        self.converted(qemu, implicit=len(rules) + 1, kept=total, failures=0,
+                       to_private_bytes=total, to_shared_bytes=total)
         qemu.sweep()
-        self.assertEqual(self.word(qemu, RAM), 3 * (state == 'shared'))
+        for start in ranges:
+            self.assertEqual(self.word(qemu, start), 3 * (state == 'shared'))
         self.assertEqual(self.run_state(qemu), 'running')
         self.assert_ended_well(qemu)
 
     def test_private_memory(self):
-        for errno in 'EIO', 'EOPNOTSUPP', 'EINTR', 'ENOSPC':
-            with self.subTest(errno=errno):
-                self.assert_kept('private', 0,
-                                 f'{PUNCH}:when={{now}}:errno={errno}')
+        self.assert_kept('private', 0, [
+            f'{PUNCH}:errno={errno}'
+            for errno in ('EIO', 'EOPNOTSUPP', 'EINTR', 'ENOSPC')])
 
     def test_shared_memory(self):
-        for errno in 'EINVAL', 'EAGAIN', 'ENOMEM':
-            with self.subTest(errno=errno):
-                self.assert_kept('shared', PRIVATE,
-                                 f'{DONTNEED}:when={{now}}:errno={errno}')
+        self.assert_kept('shared', PRIVATE, [
+            f'{DONTNEED}:errno={errno}'
+            for errno in ('EINVAL', 'EAGAIN', 'ENOMEM')])
 
     def test_shared_memory_of_a_file(self):
         """Of a memfd both calls can fail."""
-        for rule in PUNCH, DONTNEED:
-            with self.subTest(rule=rule):
-                self.assert_kept(
-                    'shared', PRIVATE, f'{rule}:when={{now}}:errno=EIO',
-                    '-object', 'memory-backend-memfd,id=m,size=64M,share=on',
-                    machine='microvm,memory-backend=m')
+        self.assert_kept('shared', PRIVATE,
+                         [f'{call}:errno=EIO' for call in (PUNCH, DONTNEED)],
+                         '-object',
+                         'memory-backend-memfd,id=m,size=64M,share=on',
+                         machine='microvm,memory-backend=m')
 
     def test_hugetlb(self):
         """Its shared memory is not given back, nor counted as kept."""
@@ -214,39 +231,47 @@ class GivingBack(PrivateTest):
 class MappingAfterwards(PrivateTest):
     """KVM_PRE_FAULT_MEMORY after a conversion: the guest never notices."""
 
-    def converting(self, state, flags, errno):
-        """A guest with a conversion after which mapping fails."""
-        now = self.trigger()
-        qemu = self.private_running(state, inject=';'.join((
-            self.fault(now, flags), f'{MAP}:when={now}:errno={errno}')))
-        self.fire(qemu, now)
-        return qemu, now
+    def converting(self, state, flags, errnos):
+        """A guest whose conversions are not mapped, for the reasons.
+
+        Returns QEMU and a trigger for each, with a range of its own.
+        """
+        nows, inject = [self.trigger() for _ in errnos], []
+        for i, (now, errno) in enumerate(zip(nows, errnos)):
+            inject += [self.fault(now, flags, RAM + i * SIZE),
+                       f'{MAP}:when={now}:errno={errno}']
+        return self.private_running(state, inject=';'.join(inject)), nows
 
     def test_tried_again(self):
         """It is pending as long as it cannot be, then it is mapped."""
         for state, flags in DIRECTIONS:
-            for errno in MAP_RETRIED:
-                with self.subTest(state=state, errno=errno):
-                    qemu, now = self.converting(state, flags, errno)
-                    self.converted(qemu, implicit=1, prefaulted=0,
+            with self.subTest(state=state):
+                qemu, nows = self.converting(state, flags, MAP_RETRIED)
+                for i, now in enumerate(nows):
+                    self.fire(qemu, now)
+                    self.converted(qemu, implicit=i + 1, prefaulted=i * SIZE,
                                    prefault_pending=SIZE)
                     self.put_away(now)
-                    self.converted(qemu, prefaulted=SIZE, failures=0)
-                    _, faults = qemu.sweep()
-                    self.assertEqual(faults, 0)
-                    self.assert_ended_well(qemu)
+                    self.converted(qemu, prefaulted=(i + 1) * SIZE, failures=0)
+                _, faults = qemu.sweep()
+                self.assertEqual(faults, 0)
+                self.assert_ended_well(qemu)
 
     def test_left_to_page_faults(self):
         for state, flags in DIRECTIONS:
-            for errno in MAP_LEFT_OUT:
-                with self.subTest(state=state, errno=errno):
-                    qemu, now = self.converting(state, flags, errno)
-                    self.converted(qemu, implicit=1, prefaulted=0, failures=0)
+            with self.subTest(state=state):
+                qemu, nows = self.converting(state, flags, MAP_LEFT_OUT)
+                for i, now in enumerate(nows):
+                    self.fire(qemu, now)
+                    self.converted(qemu, implicit=i + 1, prefaulted=0,
+                                   failures=0)
                     self.put_away(now)
-                    _, faults = qemu.sweep()
-                    self.assertGreater(faults, 0)
-                    self.assertEqual(self.run_state(qemu), 'running')
-                    self.assert_ended_well(qemu)
+                _, faults = qemu.sweep()
+                # Of private memory each page, else of 2 MiB one
+                self.assertGreaterEqual(
+                    faults, len(nows) * (SIZE // 4096 if flags else 1))
+                self.assertEqual(self.run_state(qemu), 'running')
+                self.assert_ended_well(qemu)
 
     def test_populating_fails(self):
         """Shared memory is populated first."""
