@@ -6,7 +6,6 @@ from common import BedTest, MIB
 
 MIB_OF_RAM = 32
 RAM = MIB_OF_RAM * MIB
-RUNS = 2
 BANDWIDTH = 16 * MIB            # a second
 SLOW = 2 * MIB                  # the guest is faster, whatever slows it down
 ROUNDS = 4                      # over memory
@@ -123,14 +122,10 @@ class Migration(BedTest):
         target.quit()
 
     def test_guest_that_writes(self):
-        for run in range(RUNS):
-            with self.subTest(run=run):
-                self.once('on', 'dirty bitmap')
+        self.once('on', 'dirty bitmap')
 
     def test_dirty_ring(self):
-        for run in range(RUNS):
-            with self.subTest(run=run):
-                self.once('on,dirty-ring-size=4096', 'dirty ring')
+        self.once('on,dirty-ring-size=4096', 'dirty ring')
 
     def test_all_is_dropped(self):
         """With the quirk in force, refill runs beside it."""

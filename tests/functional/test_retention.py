@@ -10,7 +10,7 @@ MIB_OF_RAM = 512
 HUGE = MIB_OF_RAM // 2 - 1
 
 MACHINES = ('pc', 'q35')
-RESETS = 20
+RESETS = 8
 FLIPS = 2000
 
 # As on a kernel before Linux 6.12: KVM_CAP_DISABLE_QUIRKS2 says nothing
@@ -103,7 +103,7 @@ class Retention(BedTest):
         qemu.quit()
 
     def test_resets(self):
-        """Twenty in a row, and the mappings are the same after each."""
+        """Several in a row, and the mappings are the same after each."""
         qemu = self.booted()
         first = self.query(qemu)['elapsed-ms']
         passes = []

