@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from . import linux, paths, qemubuild, qemutests, say
+from . import libvirttests, linux, paths, qemubuild, qemutests, say
 from . import upstream as comparison
 from .err import Fail
 from .tap import Program
@@ -161,6 +161,14 @@ def compare_qemu(results, name, choose, floor):
                    floor, choose)
 
 
+def libvirt(results, _options):
+    """libvirt's own tests and ours in them, patched against pristine"""
+    comparison.run(results, 'libvirt', libvirttests.Suite,
+                   {'patched': partial(configured, 'libvirt'),
+                    'pristine': partial(configured, 'libvirt-pristine')},
+                   libvirttests.FLOOR)
+
+
 def functional(results, options):
     """our QEMU in the test bed"""
     build('default')
@@ -175,7 +183,7 @@ def functional(results, options):
 
 SUITES = {suite.__name__: suite for suite in
           (assembly, unit, sanitizers, qtest, variants, functional, upstream,
-           migration)}
+           libvirt, migration)}
 
 # Named or not run: it takes longer than all others.
 DEFAULT = [name for name in SUITES if name != 'migration']

@@ -19,6 +19,7 @@ from . import builds, paths, say
 from .tree import write
 
 TIMEOUT_MULTIPLIER = 4
+SHOWN = 40      # failures that are reported one by one
 
 
 class Suite:
@@ -120,8 +121,12 @@ def compare(pristine, patched):
 
 def programs_of(worse, suite):
     """The Meson tests that hold tests of compare()'s answer."""
-    wanted = {test.split(': ')[0] for test, _ in worse}
-    return [name for name in suite.tests if name in wanted]
+    return [name for name in suite.tests if name in programs(worse)]
+
+
+def programs(worse):
+    """The programs of compare()'s answer."""
+    return {test.split(': ')[0] for test, _ in worse}
 
 
 def counts(verdicts):
@@ -155,7 +160,7 @@ def check(results, name, pristine, patched, again, floor):
         say.info('once more on the patched tree: '
                  + ', '.join(test for test, _ in worse[:5])
                  + (' ...' if len(worse) > 5 else ''))
-        rerun = {test.split(': ')[0] for test, _ in worse}
+        rerun = programs(worse)
         patched = {test: verdict for test, verdict in patched.items()
                    if test.split(': ')[0] not in rerun} | again(worse)
         worse = compare(pristine, patched)
@@ -163,8 +168,12 @@ def check(results, name, pristine, patched, again, floor):
     for test, verdict in sorted(pristine.items()):
         if verdict == 'failed':
             results.note(f'fails without prefault too: {test}')
-    for test, why in worse:
+    for test, why in worse[:SHOWN]:
         results.add(f'{name}/{test}', 'FAIL', 0, why)
+    if worse[SHOWN:]:
+        results.add(f'{name}/others', 'FAIL', 0,
+                    f'{len(worse) - SHOWN} more tests, of '
+                    f"{', '.join(sorted(programs(worse[SHOWN:])))}")
     executed = min(counts(pristine)[0], counts(patched)[0])
     seconds = time.monotonic() - since
     if executed < floor:

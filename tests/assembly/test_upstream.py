@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What counts as a difference between the pristine and the patched tree.
 
-And how the test programs of QEMU tell their cases.
+And how the test programs of QEMU and libvirt tell their cases.
 """
 import io
 import unittest
+from types import SimpleNamespace
 
-from prefaultlib import qemutests, tap, upstream
+from prefaultlib import libvirttests, qemutests, tap, upstream
 
 # name: (pristine, patched, patched once more, failures)
 CASES = {
@@ -32,6 +33,16 @@ def failures(pristine, patched, again, floor=0):
     return results.failed
 
 
+# What a test program of libvirt's prints with VIR_TEST_VERBOSE=1
+LIBVIRT = """TEST: sometest
+ 1) parse                                         ... OK
+ 2) parse                                         ... a warning
+12) not the next case, but a line of the test's
+SKIP
+ 3) failed                                        ... libvirt: error : xFAILED
+ 4) crashed                                       ... """
+
+
 class Comparison(unittest.TestCase):
     def test_only_what_prefault_breaks_fails(self):
         for name, (pristine, patched, again, wanted) in CASES.items():
@@ -43,6 +54,13 @@ class Comparison(unittest.TestCase):
         self.assertEqual(failures('passed', 'passed', None, 2), 1)
         self.assertEqual(failures('skipped', 'skipped', None, 1), 1)
 
+    def test_thousands_of_differences_are_summed_up(self):
+        results = tap.Results(io.StringIO())
+        pristine = {f'p: {n}': 'passed' for n in range(2000)}
+        upstream.check(results, 'suite', pristine, {}, lambda _worse: {}, 0)
+        self.assertEqual(results.failed, upstream.SHOWN + 1)
+        self.assertIn('1960 more tests, of p', results.out.getvalue())
+
     def test_program_that_fails_as_a_whole_hides_its_cases(self):
         self.assertEqual(
             upstream.compare({'p': 'failed'}, {'p: t': 'failed'}), [])
@@ -51,7 +69,9 @@ class Comparison(unittest.TestCase):
 class Cases(unittest.TestCase):
     def verdicts(self, suite, result, **output):
         record = {'name': 'x:y / a test', 'result': result, **output}
-        return suite.verdicts_of(suite.__new__(suite), record)
+        made = suite.__new__(suite)
+        made.build = SimpleNamespace(source='/b/src/tree', folder='/b/libvirt')
+        return made.verdicts_of(record)
 
     def test_cases_of_qemu(self):
         self.assertEqual(
@@ -60,12 +80,30 @@ class Cases(unittest.TestCase):
             {'a test: /a': 'passed', 'a test: /b': 'failed',
              'a test: /c': 'skipped'})
 
+    def test_cases_of_libvirt(self):
+        self.assertEqual(
+            self.verdicts(libvirttests.Suite, 'FAIL', stderr=LIBVIRT),
+            {'a test: parse': 'passed', 'a test: parse #2': 'skipped',
+             'a test: failed': 'failed', 'a test: crashed': 'failed'})
+
+    def test_titles_do_not_say_where_the_tree_lies(self):
+        text = (' 1) check /b/src/tree/a.xml against /b/libvirt/a.rng ... OK\n')
+        self.assertEqual(
+            self.verdicts(libvirttests.Suite, 'OK', stderr=text),
+            {'a test: check a.xml against a.rng': 'passed'})
+
     def test_program_without_cases(self):
         for result, verdict in (('OK', 'passed'), ('EXPECTEDFAIL', 'passed'),
                                 ('SKIP', 'skipped'), ('FAIL', 'failed'),
                                 ('TIMEOUT', 'failed')):
-            self.assertEqual(self.verdicts(qemutests.Suite, result),
+            self.assertEqual(self.verdicts(libvirttests.Suite, result),
                              {'a test': verdict})
+
+    def test_crash_behind_the_last_case_is_a_failure(self):
+        text = LIBVIRT[:LIBVIRT.index(' 2)')]
+        self.assertEqual(
+            self.verdicts(libvirttests.Suite, 'FAIL', stderr=text),
+            {'a test: parse': 'passed', 'a test': 'failed'})
 
 
 if __name__ == '__main__':
