@@ -20,6 +20,7 @@ from .err import Fail
 
 # Assembled tree, build directories and caches with some room to spare.
 DISK_NEEDED = 3 << 30
+SHOWN = 20          # names of files that are told
 
 
 class Tree:
@@ -53,7 +54,9 @@ class Tree:
             changed += self._sync_patched(patched)
             shutil.rmtree(self.scratch, ignore_errors=True)
         if changed and not fresh:
-            say.step(f"updated in {self.path.name}: {' '.join(changed)}")
+            say.step(f'updated in {self.path.name}: '
+                     + (' '.join(changed) if len(changed) <= SHOWN else
+                        f'{len(changed)} files'))
         return bool(changed) or fresh
 
     def _overlay(self):
