@@ -196,3 +196,25 @@ qemuPrefaultGiveUpStart(virDomainObj *vm)
 
     priv->runningReason = VIR_DOMAIN_RUNNING_UNKNOWN;
 }
+
+
+void
+qemuPrefaultReconnect(virDomainObj *vm)
+{
+    qemuDomainObjPrivate *priv = vm->privateData;
+    g_autoptr(virJSONValue) info = NULL;
+    int reason;
+
+    if (virDomainObjGetState(vm, &reason) != VIR_DOMAIN_PAUSED ||
+        reason != VIR_DOMAIN_PAUSED_STARTING_UP)
+        return;
+
+    /* Before 'cont' there is no run, and so no trigger */
+    info = qemuPrefaultQuery(vm);
+    virResetLastError();
+    if (!info || !virJSONValueObjectGetString(info, "trigger"))
+        return;
+
+    virDomainObjSetState(vm, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_UNKNOWN);
+    priv->runningReason = VIR_DOMAIN_RUNNING_BOOTED;
+}

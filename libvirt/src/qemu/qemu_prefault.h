@@ -82,3 +82,16 @@ int qemuPrefaultStopBeforeSave(virDomainObj *vm,
  * Context: @vm is locked.
  */
 void qemuPrefaultGiveUpStart(virDomainObj *vm);
+
+/**
+ * qemuPrefaultReconnect:
+ * @vm: a domain that libvirt finds again after its own restart
+ *
+ * libvirt kills a domain that is still starting up, because it did not get to
+ * start it.  One whose start is held was started: its reason to be paused
+ * becomes VIR_DOMAIN_PAUSED_UNKNOWN, and it lives.
+ *
+ * Context: @vm is locked, has a job and an open monitor; the lock is dropped
+ * while QEMU answers.
+ */
+void qemuPrefaultReconnect(virDomainObj *vm);
