@@ -14,7 +14,7 @@ from . import libvirttests, linux, paths, qemubuild, qemutests, say
 from . import upstream as comparison
 from .err import Fail
 from .tap import Program
-from .variants import assembled, configured
+from .variants import assembled, configured, installed
 
 UNIT_TIMEOUT = 300
 QTEST_TIMEOUT = 600
@@ -172,11 +172,14 @@ def libvirt(results, _options):
 def functional(results, options):
     """our QEMU in the test bed"""
     build('default')
-    build('pristine')       # compared with, and L0 of the beds that run OVMF
-    try:
-        linux.Linux().build()
-    except Fail as fail:
-        say.info(f'{fail}')     # the tests that need it are skipped, and say so
+    build('pristine')       # compared with, and L0 of the beds
+    # Tests that need what cannot be had are skipped, and say so
+    for make in (linux.Linux().build, partial(installed, 'libvirt'),
+                 partial(installed, 'libvirt-pristine')):
+        try:
+            make()
+        except Fail as fail:
+            say.info(f'{fail}')
     python_files(results, 'functional', FUNCTIONAL_TIMEOUT,
                  options.require_bed, ALONE)
 
