@@ -21,14 +21,12 @@ class Domain(Figures):
         """Run a command of virsh on the domain; returns what it printed."""
         return self.libvirt.virsh(command, self.name, *words, **how)
 
-    def remove(self):
-        """Destroy and forget it, whatever state it is in."""
-        for words in (('destroy',), ('undefine', '--managed-save',
-                                     '--snapshots-metadata', '--nvram')):
-            try:
-                self.virsh(*words)
-            except self.libvirt.Error:
-                pass
+    def end(self):
+        """Destroy it, if it is there; its definition stays."""
+        try:
+            self.virsh('destroy')
+        except self.libvirt.Error:
+            pass
 
     def state(self):
         """(state, reason) as libvirt sees it, for instance ('running',

@@ -30,13 +30,14 @@ ln {1} {0}/bin/ 2>/dev/null || cp {1} {0}/bin/'''
 DATA = ('qemu-firmware', 'qemu')        # where below share, in this order
 
 # Folders of a system's libvirt, each on its own folder below $0
-SYSTEM = '''for path in etc/libvirt run/libvirt var/lib/libvirt var/cache/libvirt \\
+SYSTEM = '''hostname bed
+for path in etc/libvirt run/libvirt var/lib/libvirt var/cache/libvirt \\
         var/log/libvirt; do
     mkdir -p /$path $0/${path##*var/}
     mount --bind $0/${path##*var/} /$path
 done
 %s
-exec /usr/sbin/virtqemud'''
+exec /usr/sbin/virtqemud --pid-file $0/virtqemud.pid'''
 # The cgroups of domains of the same name are the same
 NO_CGROUPS = 'umount /sys/fs/cgroup'
 
@@ -99,6 +100,9 @@ class Libvirt:
         self.machine.write(
             f'{self.folder}/{self.etc}/virtqemud.conf', DAEMON_CONF.format(
                 f'c7a5fdbd-edaf-9455-926a-d65c16db180{self.number}'))
+
+        if self.number != 1:    # what the first knows of QEMU takes 10 s to ask
+            self._sh(f'cp -r {self.machine.scratch("lv1")}/cache {self.folder}')
 
     def install(self, qemu, name='qemu'):
         """Put a QEMU where it finds firmware; returns its path there.

@@ -100,6 +100,11 @@ class Qemu(Figures):
     def __exit__(self, *unused):
         self.kill()
 
+    @property
+    def pid(self):
+        """Its process in the machine."""
+        return self.process.pid
+
     # QMP
 
     def connect(self, timeout=30):

@@ -87,12 +87,20 @@ class LibvirtTest(BedTest):
 
     def define(self, name, prefault='on', validate=True, **parts):
         """Define a domain, for the test; see xml()."""
-        domain = self.libvirt.define(self.xml(name, prefault, **parts), validate)
-        self.addCleanup(domain.remove)
+        domain = self.libvirt.define(self.xml(name, prefault, **parts),
+                                     validate)
+        self.addCleanup(domain.end)
+        return domain
+
+    def started(self, name, prefault='on', **parts):
+        """A domain that runs: its memory is ready, its firmware has begun."""
+        domain = self.define(name, prefault, **parts)
+        domain.virsh('start')
+        self.runs(domain)
         return domain
 
     def running(self, name, prefault='on', **parts):
-        """A domain that runs, and has not written its memory yet."""
+        """A domain whose guest runs and has not written its memory yet."""
         domain = self.define(name, prefault, **parts)
         domain.virsh('start')
         domain.wait_text('READY')

@@ -138,7 +138,7 @@ class ResourceTest(BedTest):
         """
         found = []
         for line in self.machine.read(
-                f'/proc/{qemu.process.pid}/numa_maps').splitlines():
+                f'/proc/{qemu.pid}/numa_maps').splitlines():
             page = int(re.search(r'kernelpagesize_kB=(\d+)|$', line)[1] or 0)
             nodes = {int(node): int(pages) * page for node, pages in
                      re.findall(r' N(\d+)=(\d+)', line)}
