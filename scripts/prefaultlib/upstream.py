@@ -168,12 +168,7 @@ def check(results, name, pristine, patched, again, floor):
     for test, verdict in sorted(pristine.items()):
         if verdict == 'failed':
             results.note(f'fails without prefault too: {test}')
-    for test, why in worse[:SHOWN]:
-        results.add(f'{name}/{test}', 'FAIL', 0, why)
-    if worse[SHOWN:]:
-        results.add(f'{name}/others', 'FAIL', 0,
-                    f'{len(worse) - SHOWN} more tests, of '
-                    f"{', '.join(sorted(programs(worse[SHOWN:])))}")
+    report(results, name, worse)
     executed = min(counts(pristine)[0], counts(patched)[0])
     seconds = time.monotonic() - since
     if executed < floor:
@@ -181,6 +176,16 @@ def check(results, name, pristine, patched, again, floor):
                     f'{executed} tests were executed, fewer than {floor}')
     elif not worse:
         results.add(f'{name}/no difference', 'ok', seconds)
+
+
+def report(results, name, worse):
+    """A failure for each test of compare()'s answer, or for many at once."""
+    for test, why in worse[:SHOWN]:
+        results.add(f'{name}/{test}', 'FAIL', 0, why)
+    if worse[SHOWN:]:
+        results.add(f'{name}/others', 'FAIL', 0,
+                    f'{len(worse) - SHOWN} more tests, of '
+                    f"{', '.join(sorted(programs(worse[SHOWN:])))}")
 
 
 def run(results, name, suite, trees, floor, choose=lambda name: True):
