@@ -149,8 +149,10 @@ def environment():
     env = dict(os.environ)
     env.update(word.split('=', 1) for word in compiler())
     env['PYTHONPATH'] = str(paths.TOOLS_PYTHON)
-    # For ccache: the same file in another checkout is the same object.
-    env.update(CCACHE_BASEDIR=str(paths.ROOT), CCACHE_NOHASHDIR='1')
+    # For ccache: the same file in another checkout is the same object.  What a
+    # file includes it takes from the compiler, not from a run of the preprocessor.
+    env.update(CCACHE_BASEDIR=str(paths.ROOT), CCACHE_NOHASHDIR='1',
+               CCACHE_DEPEND='1')
     return env
 
 
