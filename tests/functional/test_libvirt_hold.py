@@ -16,6 +16,7 @@ MANY = 2048
 # keeps it from, after 30 s; on a client that does not answer after 30 s
 TIMEOUTS = 30
 CHUNK_MS = 2200                 # 16 of them take longer than those
+RESTART_MS = 1200               # longer than the daemon takes to be there again
 MOMENT_MS = 500                 # half way for a few seconds
 
 # SIGTERM ends QEMU; 15 s later libvirt would send SIGKILL
@@ -140,14 +141,15 @@ class Hold(LibvirtTest):
         self.assertEqual(self.sweep_of(domain, 'reset'), 0)
 
     def test_daemon_that_is_restarted(self):
-        """The domain stays, and runs when its memory is ready."""
-        domain = self.held('orphan', CHUNK_MS)
+        """The domain stays held, and runs when its memory is ready."""
+        domain = self.held('orphan', RESTART_MS)
         self.libvirt.stop()
         self.libvirt.start()
         self.assertEqual(domain.state(), ('paused', 'unknown'))
         self.assertEqual(self.query(domain)['status'], 'active')
         self.runs(domain)
-        self.assertEqual(domain.state(), RUNS)
+        domain.wait_text('READY')
+        self.assertEqual(self.sweep_of(domain, 'daemon restarted'), 0)
 
 
 if __name__ == '__main__':
