@@ -12,6 +12,9 @@ import bed
 SIZE = 64                       # MiB
 
 UNPLACED = 'prefault: workers cannot be placed'
+NO_AFFINITY = 'sched_setaffinity:*:errno=EPERM'
+NO_POLICY = 'set_mempolicy:*:errno=EPERM'
+SANDBOX = dict(extra=['-sandbox', 'on,resourcecontrol=deny'])
 
 KINDS = ('ram', 'memfd', 'memfd,hugetlb=on',
          'file,mem-path={tmpfs}/f,share=on',
@@ -176,24 +179,40 @@ class Numa(ResourceTest):
                 qemu.quit()
 
     def test_placing_is_refused(self):
-        """One warning, and the run completes."""
-        refusals = (dict(inject='sched_setaffinity:*:errno=EPERM'),
-                    dict(extra=['-sandbox', 'on,resourcecontrol=deny']))
-        for refusal in refusals:
+        """Workers stay, but take memory from where their place is."""
+        for refusal in SANDBOX, dict(inject=NO_AFFINITY):
             with self.subTest(**refusal):
-                how = dict(refusal)
-                qemu = self.two_nodes('ram', 'ram', *how.pop('extra', []),
-                                      **how)
-                self.pin(qemu, [1, 0], 0)
-                self.run_once(qemu)
-                self.assertEqual(qemu.stderr.count(UNPLACED), 1)
-                print(f'# note: {refusal}: {qemu.stderr.strip()}')
-                qemu.qmp('cont')
-                qemu.wait_sweep()
-                if 'inject' in refusal:
-                    self.assert_injected(qemu)
-                else:
-                    qemu.quit()
+                qemu = self.refused(refusal)
+                for node, mib in enumerate((SIZE, 2 * SIZE)):
+                    self.assert_all_on(self.on_nodes(qemu, mib), 1 - node,
+                                       f'{refusal}, guest node {node}')
+                self.assertNotIn(UNPLACED, qemu.stderr)
+                self.end(qemu, refusal)
+
+    def test_memory_cannot_be_placed_either(self):
+        """One warning, and the run completes."""
+        refusal = dict(inject=f'{NO_AFFINITY};{NO_POLICY}')
+        qemu = self.refused(refusal)
+        self.assertEqual(qemu.stderr.count(UNPLACED), 1)
+        self.end(qemu, refusal)
+
+    def refused(self, refusal):
+        """Two guest nodes, their vCPUs crosswise, after a run."""
+        options = dict(refusal)
+        qemu = self.two_nodes('ram', 'ram', *options.pop('extra', []),
+                              **options)
+        self.pin(qemu, [1, 0], 0)
+        self.run_once(qemu)
+        return qemu
+
+    def end(self, qemu, refusal):
+        """The guest runs, and what was injected happened."""
+        qemu.qmp('cont')
+        qemu.wait_sweep()
+        if 'inject' in refusal:
+            self.assert_injected(qemu)
+        else:
+            qemu.quit()
 
     def test_no_warning_where_nothing_has_to_be_placed(self):
         """The sandbox refuses, but nobody asked for anything."""

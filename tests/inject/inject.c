@@ -10,7 +10,7 @@
  *     CALL:SELECTOR[/ARGUMENT][:KEY=VALUE...]
  *
  *   CALL      ioctl, madvise, fallocate, sched_setaffinity,
- *             pthread_setaffinity_np
+ *             pthread_setaffinity_np, set_mempolicy
  *   SELECTOR  ioctl: the request, madvise: the advice, fallocate: the mode;
  *             a name of the table below, a number, or '*' for all
  *   ARGUMENT  a number.  ioctl: the third argument itself, of KVM_ENABLE_CAP the
@@ -193,4 +193,11 @@ int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *set)
     /* this one returns its error number instead of setting errno */
     return rule ? (rule->error ? rule->error : (int)rule->result)
                 : REAL(pthread_setaffinity_np)(thread, size, set);
+}
+
+long set_mempolicy(int mode, const unsigned long *nodes, unsigned long bits)
+{
+    const struct rule *rule = rules_apply(CALL_SET_MEMPOLICY, mode, 0);
+
+    return rule ? rule_result(rule) : REAL(set_mempolicy)(mode, nodes, bits);
 }

@@ -22,7 +22,7 @@
 
 static const char *const call_names[CALLS] = {
     "ioctl", "madvise", "fallocate", "sched_setaffinity",
-    "pthread_setaffinity_np",
+    "pthread_setaffinity_np", "set_mempolicy",
 };
 
 #define NAME(call, number) { call, #number, (unsigned int)(number) }

@@ -20,6 +20,7 @@
 
 #ifdef CONFIG_NUMA
 #include <numa.h>
+#include <numaif.h>
 #endif
 
 /* What the kernel calls NR_CPUS is 8192 at most on x86 */
@@ -31,6 +32,7 @@ typedef struct CpuSet {
 
 struct PrefaultPlaces {
     CpuSet own;             /* what workers inherit */
+    bool no_policy;         /* likewise: memory comes from the CPU's own node */
     GArray *sets;           /* of CpuSet; one that is empty says nothing */
 };
 
@@ -41,11 +43,76 @@ static bool cpus_of_thread(int tid, CpuSet *set)
     return sched_getaffinity(tid, sizeof(*set), (cpu_set_t *)set) == 0;
 }
 
+#ifdef CONFIG_NUMA
+static bool thread_has_no_policy(void)
+{
+    int mode;
+
+    return numa_available() >= 0 &&
+           get_mempolicy(&mode, NULL, 0, NULL, 0) == 0 && mode == MPOL_DEFAULT;
+}
+
+/* The node of all these CPUs, or -1 if there is no such node */
+static int node_of_cpus(const CpuSet *set)
+{
+    int node = -1;
+
+    for (unsigned long cpu = find_first_bit(set->bits, CPUS_MAX);
+         cpu < CPUS_MAX; cpu = find_next_bit(set->bits, CPUS_MAX, cpu + 1)) {
+        int its = numa_node_of_cpu(cpu);
+
+        if (its < 0 || (node >= 0 && its != node)) {
+            return -1;
+        }
+        node = its;
+    }
+    return node;
+}
+
+/*
+ * The next best to running there: let the calling thread take memory from the
+ * node of these CPUs.  That is no scheduling, and a sandbox may allow it.
+ */
+static bool prefer_node_of(const PrefaultPlaces *places, const CpuSet *set)
+{
+    int node = places->no_policy ? node_of_cpus(set) : -1;
+    unsigned long nodes[BITS_TO_LONGS(MAX_NODES)] = { 0 };
+
+    if (node < 0 || node >= MAX_NODES) {
+        return false;
+    }
+    set_bit(node, nodes);
+    return set_mempolicy(MPOL_PREFERRED, nodes, MAX_NODES) == 0;
+}
+
+static void prefer_own_node(const PrefaultPlaces *places)
+{
+    if (places->no_policy) {
+        set_mempolicy(MPOL_DEFAULT, NULL, 0);
+    }
+}
+#else
+static bool thread_has_no_policy(void)
+{
+    return false;
+}
+
+static bool prefer_node_of(const PrefaultPlaces *places, const CpuSet *set)
+{
+    return false;
+}
+
+static void prefer_own_node(const PrefaultPlaces *places)
+{
+}
+#endif
+
 PrefaultPlaces *prefault_places_new(void)
 {
     PrefaultPlaces *places = g_new0(PrefaultPlaces, 1);
 
     places->sets = g_array_new(false, false, sizeof(CpuSet));
+    places->no_policy = thread_has_no_policy();
     cpus_of_thread(0, &places->own);
     return places;
 }
@@ -172,13 +239,17 @@ int prefault_places_enter(const PrefaultPlaces *places, unsigned place)
 {
     const CpuSet *set = &g_array_index(places->sets, CpuSet, place);
     CpuSet now;
+    int ret;
 
+    prefer_own_node(places);
     if (bitmap_empty(set->bits, CPUS_MAX)) {
         set = &places->own;
     }
     if (!cpus_of_thread(0, &now) || bitmap_empty(set->bits, CPUS_MAX) ||
-        bitmap_equal(now.bits, set->bits, CPUS_MAX)) {
+        bitmap_equal(now.bits, set->bits, CPUS_MAX) ||
+        sched_setaffinity(0, sizeof(*set), (cpu_set_t *)set) == 0) {
         return 0;
     }
-    return sched_setaffinity(0, sizeof(*set), (cpu_set_t *)set) ? -errno : 0;
+    ret = -errno;
+    return prefer_node_of(places, set) ? 0 : ret;
 }

@@ -49,16 +49,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultPlaces, prefault_places_free)
 unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
 
 /**
- * prefault_places_enter: move the calling thread to the CPUs of a place
+ * prefault_places_enter: let the calling thread take memory of a place
  * @places: the places; not changed
  * @place: which one
  *
+ * Moves it to the CPUs of the place.  Where that is refused, as by libvirt's
+ * sandbox, and QEMU has no memory policy of its own that decides, it stays where
+ * it is and takes memory from the node of those CPUs, if they are all of one.
  * Does nothing if the place says nothing, or all that it says is what QEMU may
  * use anyway.
  *
  * Context: any thread; several at a time.
  *
- * Returns: 0, or -errno as sched_setaffinity(): a sandbox may refuse it.
+ * Returns: 0, or -errno as sched_setaffinity() if neither can be done.
  */
 int prefault_places_enter(const PrefaultPlaces *places, unsigned place);
 
