@@ -9,7 +9,6 @@ from domains import LibvirtTest
 from resources import ResourceTest
 
 SIZE = 64                       # MiB
-HUGE_KIB = 2048
 PINNED = '''<cputune>{vcpus}<emulatorpin cpuset='{emulator}'/></cputune>'''
 STRICT = "<numatune><memory mode='strict' nodeset='{}'/></numatune>"
 CELLS = '''<numatune>
@@ -21,6 +20,8 @@ TWO_CELLS = f'''<numa>
   <cell id='1' cpus='1' memory='{2 * SIZE}' unit='MiB'/>
 </numa>'''
 UNPLACED = 'workers cannot be placed'
+# QEMU's main thread writes to one huge page itself before the guest is started
+OF_QEMU = 2048
 
 
 def pinned(emulator, *vcpus):
@@ -34,6 +35,12 @@ class Numa(LibvirtTest, ResourceTest):
 
     options = {'libvirt': True, 'nodes': 2}
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # The kernel would move pages to the CPUs that use them
+        cls.machine.write('/proc/sys/kernel/numa_balancing', '0')
+
     def ready(self, name, extra, **parts):
         """A domain whose memory is ready; its guest has hardly run."""
         domain = self.started(name, extra=extra, **parts)
@@ -41,11 +48,12 @@ class Numa(LibvirtTest, ResourceTest):
                          'completed')
         return domain
 
-    def assert_on(self, domain, mib, node, what):
-        """All of the memory of this size is on the node."""
+    def assert_on(self, domain, mib, node, what, other_kib=0):
+        """The memory of this size is on the node, but for other_kib at most."""
         nodes = self.on_nodes(domain, mib)
         print(f'# note: {what}: KiB by host node {nodes}')
-        self.assertEqual(set(nodes), {node}, what)
+        self.assertLessEqual(sum(nodes.values()) - nodes.get(node, 0),
+                             other_kib, what)
 
     def test_strict(self):
         """On the node asked for, though all threads are pinned to the other."""
@@ -73,20 +81,20 @@ class Numa(LibvirtTest, ResourceTest):
                                f'vcpupin and emulatorpin {node}')
                 domain.end()
 
-    # The sandbox and the cgroups that libvirt puts QEMU into do not let it
-    # place its workers on the vCPUs' CPUs
     def test_pinned_apart(self):
-        """No policy: memory is where the guest would have put it."""
+        """No policy: memory is where the guest would have put it.
+
+        Though the sandbox and the cgroups that libvirt puts QEMU into do not
+        let its workers run there.
+        """
         off = self.running('without', 'off', extra=pinned(0, 1))
         self.sweep_of(off, 'pinned apart, prefault off')
         self.assert_on(off, SIZE, 1, 'vcpupin 1, emulatorpin 0, touched by '
-                       'the guest')
+                       'the guest', OF_QEMU)
         off.end()
         domain = self.ready('apart', pinned(0, 1))
-        nodes = self.on_nodes(domain, SIZE)
-        print(f'# note: vcpupin 1, emulatorpin 0, prefault: {nodes}')
-        # QEMU writes below 1 MiB when it makes the machine, before it waits
-        self.assertLessEqual(nodes.get(0, 0), HUGE_KIB)
+        self.assert_on(domain, SIZE, 1, 'vcpupin 1, emulatorpin 0, prefault',
+                       OF_QEMU)
         self.assertNotIn(UNPLACED, domain.log)
 
 
