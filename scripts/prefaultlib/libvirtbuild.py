@@ -11,7 +11,7 @@ from . import builds, made, paths, project
 from .err import Fail
 
 # Of libvirt's drivers QEMU's and what it needs, without a user of its own.
-# Without optimisation it compiles in a quarter of the time, and all that it is
+# Without optimisation it compiles in a third of the time, and all that it is
 # asked to do here takes no time.
 WORDS = ['-Doptimization=0', '-Ddebug=false', '-Dauto_features=disabled',
          '-Dsystem=true', '-Dprefix=/usr', '-Dlibdir=lib64',
@@ -20,7 +20,7 @@ WORDS = ['-Doptimization=0', '-Ddebug=false', '-Dauto_features=disabled',
          '-Dnumactl=enabled', '-Dtests=enabled', '-Ddocs=disabled',
          '-Dno_git=true', '-Dqemu_user=root', '-Dqemu_group=root']
 
-# name: directory.  Both have the same words, so that ccache serves both.
+# name: directory.  Both have the same words, so that only our files differ.
 VARIANTS = {'libvirt': 'libvirt', 'libvirt-pristine': 'pristine/libvirt'}
 
 

@@ -75,6 +75,7 @@ class Linux:
             sources = sorted(MODULES.glob('*'))
             key = made.digest(sources, [key, *(path.name for path in sources)])
             if made.is_stale(self.modules, key):
+                made.unstamp(self.modules)
                 self._build_modules(sources)
                 made.stamp(self.modules, key)
 

@@ -137,7 +137,7 @@ class Pristine(Tree):
 
     def __init__(self, project):
         # One level down, so that paths from its build directory to its
-        # sources are those of the patched tree, and ccache hits.
+        # sources are those of the patched tree, and ccache hits (QEMU's).
         super().__init__(project, build=paths.PRISTINE)
 
     def _overlay(self):

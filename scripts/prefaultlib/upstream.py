@@ -6,7 +6,6 @@ is one case of a program, or a program that does not tell its cases.  What
 passes on the pristine tree has to pass on the patched one, and so has what only
 that has; what fails on both is upstream's, or this distribution's.
 """
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import sys
 import time
 from collections import Counter
 
-from . import builds, paths, say
+from . import builds, made, paths, say
 from .tree import write
 
 TIMEOUT_MULTIPLIER = 4
@@ -223,13 +222,16 @@ def verdicts_of_tree(suite, choose):
 def kept_verdicts(suite, choose):
     """Where the pristine tree's verdicts are kept, if nothing failed.
 
-    What they depend on: the source, how it is built, the choice of tests, this
-    machine and its kernel.
+    What they depend on: the source and the pristine tree's own patches, how it
+    is built, the choice of tests, the distribution and the kernel.
     """
-    pin = paths.ROOT / suite.build.project.patches / 'upstream'
+    project = suite.build.project
+    sources = [paths.ROOT / project.patches / 'upstream',
+               *(path for pattern in project.pristine
+                 for path in sorted(paths.ROOT.glob(pattern)))]
     # The patched tree may have tests of ours, which are no part of the choice
     left_out = sorted(name for name in suite.tests if not choose(name))
-    key = hashlib.sha256(json.dumps(
-        [pin.read_text(), suite.build.words, suite.conditions(),
-         os.uname().release, left_out]).encode()).hexdigest()
-    return paths.CACHE / f'pristine-{suite.build.project.name}-{key[:16]}.json'
+    key = made.digest([*sources, '/etc/os-release'],
+                      [*suite.build.words, suite.conditions(),
+                       os.uname().release, left_out])
+    return paths.CACHE / f'pristine-{project.name}-{key[:16]}.json'

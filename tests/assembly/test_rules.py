@@ -54,7 +54,7 @@ def c_functions(path):
         elif line == '}' and start is not None:
             found.append((number - start + 1, name))
             start = None
-        elif start is None and (head := re.match(r'\w.*?(\w+)\(', line)):
+        elif start is None and (head := re.match(r'(?:\w.*?\b)?(\w+)\(', line)):
             name = head[1]
     return found
 

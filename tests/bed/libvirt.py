@@ -172,11 +172,6 @@ class Libvirt:
         self.virsh('define', path, *['--validate'] * validate)
         return Domain(self, re.search('<name>(.+?)</name>', xml)[1])
 
-    def domains(self):
-        """All domains that there are."""
-        return [Domain(self, name) for name in
-                self.virsh('list', '--all', '--name').split()]
-
     def watch(self, *words):
         """Start `virsh event` with the options; returns its Process.
 

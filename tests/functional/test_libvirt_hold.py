@@ -48,8 +48,7 @@ class Hold(LibvirtTest):
         """start returns at once, domstats answers, RESUME is the end."""
         domain = self.define('long', mem=SOME,
                              variables=slow(self.machine, CHUNK_MS))
-        watch = self.libvirt.spawn('event', '--loop', '--timestamp', '--event',
-                                   'lifecycle')
+        watch = self.libvirt.watch('--timestamp', '--event', 'lifecycle')
         started = self.seconds(domain.virsh, 'start')
         last = asked = 0
         while domain.state() == HELD:
@@ -102,7 +101,7 @@ class Hold(LibvirtTest):
         domain = self.held('suspended')
         domain.virsh('suspend')
         self.assertEqual(self.query(domain)['status'], 'cancelled')
-        self.assertEqual(domain.state()[0], 'paused')
+        self.assertEqual(domain.state(), ('paused', 'user'))
         domain.virsh('resume')
         self.assertEqual(self.query(domain)['status'], 'active')
         self.runs(domain)

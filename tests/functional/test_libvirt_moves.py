@@ -2,10 +2,9 @@
 """Save and restore, snapshots and migration keep the setting."""
 import unittest
 
-from domains import LibvirtTest, slow
+from domains import LibvirtTest, RESTORED, slow
 import bed
 
-RESTORED = 'all: the guest comes by migration'
 DIFFERS = ("State of KVM feature 'prefault' differs: source: 'on', "
            "destination: 'off'")
 ON, OFF = "<prefault state='on'/>", "<prefault state='off'/>"
@@ -69,7 +68,7 @@ class Moves(LibvirtTest):
         self.assert_kept(self.migrate(domain), 'migrated')
 
     def test_migration_while_the_start_is_held(self):
-        """It gives the start up: a paused domain comes over, and resumes."""
+        """A paused domain comes over, and resumes."""
         domain = self.define('early', variables=slow(self.machine, 1000))
         domain.virsh('start')
         there = self.migrate(domain)

@@ -30,10 +30,15 @@ typedef struct CpuSet {
     unsigned long bits[BITS_TO_LONGS(CPUS_MAX)];
 } CpuSet;
 
+typedef struct Place {
+    CpuSet cpus;            /* empty: it says nothing */
+    int node;               /* of all of them, or -1 */
+} Place;
+
 struct PrefaultPlaces {
     CpuSet own;             /* what workers inherit */
     bool no_policy;         /* likewise: memory comes from the CPU's own node */
-    GArray *sets;           /* of CpuSet; one that is empty says nothing */
+    GArray *all;            /* of Place */
 };
 
 /* Of @tid; false if it cannot be known */
@@ -57,6 +62,9 @@ static int node_of_cpus(const CpuSet *set)
 {
     int node = -1;
 
+    if (numa_available() < 0) {
+        return -1;
+    }
     for (unsigned long cpu = find_first_bit(set->bits, CPUS_MAX);
          cpu < CPUS_MAX; cpu = find_next_bit(set->bits, CPUS_MAX, cpu + 1)) {
         int its = numa_node_of_cpu(cpu);
@@ -70,19 +78,19 @@ static int node_of_cpus(const CpuSet *set)
 }
 
 /*
- * The next best to running there: let the calling thread take memory from the
- * node of these CPUs.  That is no scheduling, and a sandbox may allow it.
+ * The next best to running there: let the calling thread take memory from this
+ * node.  That is no scheduling, and a sandbox may allow it.
  */
-static bool prefer_node_of(const PrefaultPlaces *places, const CpuSet *set)
+static bool prefer_node(int node)
 {
-    int node = places->no_policy ? node_of_cpus(set) : -1;
-    unsigned long nodes[BITS_TO_LONGS(MAX_NODES)] = { 0 };
+    /* One bit more: the kernel leaves the last one out */
+    unsigned long nodes[BITS_TO_LONGS(MAX_NODES + 1)] = { 0 };
 
     if (node < 0 || node >= MAX_NODES) {
         return false;
     }
     set_bit(node, nodes);
-    return set_mempolicy(MPOL_PREFERRED, nodes, MAX_NODES) == 0;
+    return set_mempolicy(MPOL_PREFERRED, nodes, MAX_NODES + 1) == 0;
 }
 
 static void prefer_own_node(const PrefaultPlaces *places)
@@ -97,7 +105,12 @@ static bool thread_has_no_policy(void)
     return false;
 }
 
-static bool prefer_node_of(const PrefaultPlaces *places, const CpuSet *set)
+static int node_of_cpus(const CpuSet *set)
+{
+    return -1;
+}
+
+static bool prefer_node(int node)
 {
     return false;
 }
@@ -111,7 +124,7 @@ PrefaultPlaces *prefault_places_new(void)
 {
     PrefaultPlaces *places = g_new0(PrefaultPlaces, 1);
 
-    places->sets = g_array_new(false, false, sizeof(CpuSet));
+    places->all = g_array_new(false, false, sizeof(Place));
     places->no_policy = thread_has_no_policy();
     cpus_of_thread(0, &places->own);
     return places;
@@ -120,7 +133,7 @@ PrefaultPlaces *prefault_places_new(void)
 void prefault_places_free(PrefaultPlaces *places)
 {
     if (places) {
-        g_array_unref(places->sets);
+        g_array_unref(places->all);
         g_free(places);
     }
 }
@@ -208,18 +221,22 @@ static bool cpus_of_vcpus(int node, CpuSet *set)
 
 static unsigned place_of_set(PrefaultPlaces *places, const CpuSet *set)
 {
-    for (unsigned i = 0; i < places->sets->len; i++) {
-        if (!memcmp(&g_array_index(places->sets, CpuSet, i), set,
+    Place place = { .cpus = *set };
+
+    for (unsigned i = 0; i < places->all->len; i++) {
+        if (!memcmp(&g_array_index(places->all, Place, i).cpus, set,
                     sizeof(*set))) {
             return i;
         }
     }
-    if (places->sets->len == PREFAULT_PLACES_MAX) {
+    if (places->all->len == PREFAULT_PLACES_MAX) {
         /* Slower for some, wrong for none that has a policy */
         return 0;
     }
-    g_array_append_vals(places->sets, set, 1);
-    return places->sets->len - 1;
+    /* Here, for libnuma is not for several threads at a time */
+    place.node = node_of_cpus(set);
+    g_array_append_vals(places->all, &place, 1);
+    return places->all->len - 1;
 }
 
 unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr)
@@ -235,9 +252,10 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr)
     return place_of_set(places, &set);
 }
 
-int prefault_places_enter(const PrefaultPlaces *places, unsigned place)
+int prefault_places_enter(const PrefaultPlaces *places, unsigned number)
 {
-    const CpuSet *set = &g_array_index(places->sets, CpuSet, place);
+    const Place *place = &g_array_index(places->all, Place, number);
+    const CpuSet *set = &place->cpus;
     CpuSet now;
     int ret;
 
@@ -251,5 +269,5 @@ int prefault_places_enter(const PrefaultPlaces *places, unsigned place)
         return 0;
     }
     ret = -errno;
-    return prefer_node_of(places, set) ? 0 : ret;
+    return places->no_policy && prefer_node(place->node) ? 0 : ret;
 }

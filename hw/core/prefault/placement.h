@@ -51,7 +51,7 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
 /**
  * prefault_places_enter: let the calling thread take memory of a place
  * @places: the places; not changed
- * @place: which one
+ * @number: which one
  *
  * Moves it to the CPUs of the place.  Where that is refused, as by libvirt's
  * sandbox, and QEMU has no memory policy of its own that decides, it stays where
@@ -63,6 +63,6 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
  *
  * Returns: 0, or -errno as sched_setaffinity() if neither can be done.
  */
-int prefault_places_enter(const PrefaultPlaces *places, unsigned place);
+int prefault_places_enter(const PrefaultPlaces *places, unsigned number);
 
 #endif /* HW_CORE_PREFAULT_PLACEMENT_H */

@@ -2,8 +2,8 @@
 /*
  * libvirt-domain-prefault.h: the statistics of the group VIR_DOMAIN_STATS_PREFAULT
  *
- * Figures other than mode, left_out and those of slots, refill and conversions
- * are of the last run, and are there once a run was started.
+ * Figures other than mode, status, left_out and those of slots, refill and
+ * conversions are of the last run, and are there once a run was started.
  */
 
 #ifndef LIBVIRT_DOMAIN_PREFAULT_H

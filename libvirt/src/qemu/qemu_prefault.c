@@ -194,6 +194,12 @@ qemuPrefaultGiveUpStart(virDomainObj *vm)
 {
     qemuDomainObjPrivate *priv = vm->privateData;
 
+    /* No event STOP comes of a guest that did not run yet */
+    if (qemuPrefaultHoldsStart(vm)) {
+        virDomainObjSetState(vm, VIR_DOMAIN_PAUSED, priv->pausedReason);
+        priv->pausedReason = VIR_DOMAIN_PAUSED_UNKNOWN;
+    }
+
     priv->runningReason = VIR_DOMAIN_RUNNING_UNKNOWN;
 }
 
@@ -203,18 +209,22 @@ qemuPrefaultReconnect(virDomainObj *vm)
 {
     qemuDomainObjPrivate *priv = vm->privateData;
     g_autoptr(virJSONValue) info = NULL;
+    const char *trigger;
     int reason;
 
-    if (virDomainObjGetState(vm, &reason) != VIR_DOMAIN_PAUSED ||
-        reason != VIR_DOMAIN_PAUSED_STARTING_UP)
+    if (virDomainObjGetState(vm, &reason) != VIR_DOMAIN_PAUSED)
         return;
 
     /* Before 'cont' there is no run, and so no trigger */
     info = qemuPrefaultQuery(vm);
     virResetLastError();
-    if (!info || !virJSONValueObjectGetString(info, "trigger"))
+    if (!info || !(trigger = virJSONValueObjectGetString(info, "trigger")))
         return;
 
-    virDomainObjSetState(vm, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_UNKNOWN);
-    priv->runningReason = VIR_DOMAIN_RUNNING_BOOTED;
+    if (reason == VIR_DOMAIN_PAUSED_STARTING_UP)
+        virDomainObjSetState(vm, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_UNKNOWN);
+
+    if (STRNEQ(trigger, "request") &&
+        STREQ_NULLABLE(virJSONValueObjectGetString(info, "status"), "active"))
+        priv->runningReason = VIR_DOMAIN_RUNNING_BOOTED;
 }

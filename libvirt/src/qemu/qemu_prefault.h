@@ -53,7 +53,8 @@ void qemuPrefaultGetStats(virDomainObj *vm,
  *
  * Context: @vm is locked.
  *
- * Returns: whether that is so now.
+ * Returns: whether that is so now.  Also true after QEMU gave such a start up
+ * because it failed: the domain was to run, and has not been told otherwise.
  */
 bool qemuPrefaultHoldsStart(virDomainObj *vm);
 
@@ -77,7 +78,8 @@ int qemuPrefaultStopBeforeSave(virDomainObj *vm,
  * qemuPrefaultGiveUpStart:
  * @vm: a domain whose QEMU has just been told to stop
  *
- * A start that was held does not happen any more.
+ * A start that was held does not happen any more; the domain is paused for the
+ * reason that the stop was for.
  *
  * Context: @vm is locked.
  */
@@ -89,7 +91,8 @@ void qemuPrefaultGiveUpStart(virDomainObj *vm);
  *
  * libvirt kills a domain that is still starting up, because it did not get to
  * start it.  One whose start is held was started: its reason to be paused
- * becomes VIR_DOMAIN_PAUSED_UNKNOWN, and it lives.
+ * becomes VIR_DOMAIN_PAUSED_UNKNOWN, and it lives.  Whether a start is held is
+ * known again.
  *
  * Context: @vm is locked, has a job and an open monitor; the lock is dropped
  * while QEMU answers.
