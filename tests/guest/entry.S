@@ -13,6 +13,7 @@
  * The kernel (kernel.ld) is started by firmware, with the Multiboot protocol.
  */
 #include "flat.h"
+#include "nmi.h"
 
         .section .multiboot, "a"
         .globl  multiboot_header, multiboot_start
@@ -54,37 +55,12 @@ start16:
         .globl  wait_for_go
 wait_for_go:
         movl    4(%esp), %eax
-wait_check:
-        cmpl    go_count, %eax
-        jne     1f
-wait_hlt:
-        hlt
-        jmp     wait_check
-1:      ret
+        halt_until_nmi go_count, %eax
 
-/*
- * The harness says "go" with QMP inject-nmi: count it.  An NMI between the
- * check and the hlt goes back to the check, or the hlt would miss it.
- */
-nmi_entry:
-        incl    go_count
-        cmpl    $wait_check, (%esp)
-        jb      1f
-        cmpl    $wait_hlt, (%esp)
-        ja      1f
-        movl    $wait_check, (%esp)
-1:      iret
+        nmi_handler go_count, l, %esp, iret
 
         .section .rodata.tables, "a"
-        .balign 8
-gdt:
-        .quad   0
-        .quad   0x00cf9b000000ffff      /* 0x08: code, flat, accessed */
-        .quad   0x00cf93000000ffff      /* 0x10: data, flat, accessed */
-gdt_end:
-gdt_pointer:
-        .word   gdt_end - gdt - 1
-        .long   gdt
+        flat_gdt
 
         .balign 8
 idt:

@@ -32,3 +32,22 @@ start32:
         movw    %ax, %gs
         movw    %ax, %ss
         .endm
+
+/*
+ * The descriptors of flat mode, and more from 0x18 on.  All are accessed already:
+ * in a ROM the CPU could not set that bit.
+ */
+        .macro  flat_gdt more:vararg
+        .balign 8
+gdt:
+        .quad   0
+        .quad   0x00cf9b000000ffff      /* 0x08: code */
+        .quad   0x00cf93000000ffff      /* 0x10: data */
+        .ifnb   \more
+        .quad   \more
+        .endif
+gdt_end:
+gdt_pointer:
+        .word   gdt_end - gdt - 1
+        .long   gdt
+        .endm

@@ -131,15 +131,6 @@ start64:
         jmp     1b
 
         .section .rodata.tables, "a"
-        .balign 8
-gdt:
-        .quad   0
-        .quad   0x00cf9b000000ffff      /* 0x08: code, flat, accessed */
-        .quad   0x00cf93000000ffff      /* 0x10: data, flat, accessed */
-        .quad   0x00af9b000000ffff      /* 0x18: 64-bit code, accessed */
-gdt_end:
-gdt_pointer:
-        .word   gdt_end - gdt - 1
-        .long   gdt
+        flat_gdt 0x00af9b000000ffff     /* 0x18: 64-bit code, accessed */
 
         .section .note.GNU-stack, "", @progbits

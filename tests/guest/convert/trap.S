@@ -7,6 +7,8 @@
  * There is no TSS: whatever comes uses the stack that is in use, which is why
  * the C code has no red zone.
  */
+#include "../nmi.h"
+
         .set    ROM, 0xf0000
         .set    VECTORS, 32
 
@@ -39,26 +41,9 @@ read_word_end:
 /* void wait_for_nmi(u32 seen): halt until nmi_count differs from seen. */
         .globl  wait_for_nmi
 wait_for_nmi:
-wait_check:
-        cmpl    nmi_count, %edi
-        jne     1f
-wait_hlt:
-        hlt
-        jmp     wait_check
-1:      ret
+        halt_until_nmi nmi_count, %edi
 
-/*
- * The harness says "go" with QMP inject-nmi: count it.  An NMI between the
- * check and the hlt goes back to the check, or the hlt would miss it.
- */
-nmi_entry:
-        lock incl nmi_count
-        cmpq    $wait_check, (%rsp)
-        jb      1f
-        cmpq    $wait_hlt, (%rsp)
-        ja      1f
-        movq    $wait_check, (%rsp)
-1:      iretq
+        nmi_handler nmi_count, q, %rsp, iretq, lock
 
 /* The stack is struct frame of convert.h. */
 common_entry:
