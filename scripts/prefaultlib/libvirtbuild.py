@@ -44,23 +44,18 @@ class Build(builds.Build):
                        if target['installed']
                        for name in target['filename']})
 
-
     def install(self):
         """Bring the installed tree up to date with the build; its folder."""
         root = self.folder.with_name(self.folder.name + '-root')
-        with made.locked(root.with_name(root.name + '.lock')):
-            # Links between these have no file here
-            key = made.digest(sorted(
-                name for name in self.introspect('installed')
-                if os.path.isfile(name)))
-            if made.is_stale(root, key):
-                made.unstamp(root)
-                shutil.rmtree(root, ignore_errors=True)
-                self._install_in(root)
-                made.stamp(root, key)
+        # Links between these have no file here
+        key = made.digest(sorted(
+            name for name in self.introspect('installed')
+            if os.path.isfile(name)))
+        made.ensure(root, key, lambda: self._install_in(root))
         return root
 
     def _install_in(self, root):
+        shutil.rmtree(root, ignore_errors=True)
         log = paths.LOGS / f'install-{self.variant}.log'
         if builds.run_logged(
                 [*self.meson, 'install', '--no-rebuild', '--strip',

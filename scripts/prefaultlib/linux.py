@@ -62,22 +62,19 @@ class Linux:
     def build(self):
         """Build what changed.  Fail if something is missing."""
         deb = debs.fetch(rf'linux-source-{re.escape(self.series)}', SUITES)
-        with made.locked(self.folder / 'lock'):
-            key = made.digest([FRAGMENT], [deb.name, compiler()])
-            if made.is_stale(self.image, key):
-                check_tools()
-                check_disk(self.folder, DISK_NEEDED)
-                self._unpack(deb)
-                self._configure()
-                self._build_image()
-                self._prune()
-                made.stamp(self.image, key)
-            sources = sorted(MODULES.glob('*'))
-            key = made.digest(sources, [key, *(path.name for path in sources)])
-            if made.is_stale(self.modules, key):
-                made.unstamp(self.modules)
-                self._build_modules(sources)
-                made.stamp(self.modules, key)
+        key = made.digest([FRAGMENT], [deb.name, compiler()])
+        made.ensure(self.image, key, lambda: self._build_from(deb))
+        sources = sorted(MODULES.glob('*'))
+        key = made.digest(sources, [key, *(path.name for path in sources)])
+        made.ensure(self.modules, key, lambda: self._build_modules(sources))
+
+    def _build_from(self, deb):
+        check_tools()
+        check_disk(self.folder, DISK_NEEDED)
+        self._unpack(deb)
+        self._configure()
+        self._build_image()
+        self._prune()
 
     def _unpack(self, deb):
         say.step(f'unpacking {deb.name}')

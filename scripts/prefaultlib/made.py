@@ -18,26 +18,6 @@ def digest(files, words=()):
     return total.hexdigest()
 
 
-def is_stale(path, key):
-    """Tell whether path is missing or was made from other inputs."""
-    mark = _stamp_of(path)
-    return not (path.exists() and mark.exists() and mark.read_text() == key)
-
-
-def stamp(path, key):
-    """Note that path is complete and what it was made from."""
-    _stamp_of(path).write_text(key)
-
-
-def unstamp(path):
-    """Note that path is going to change, whatever may stop that."""
-    _stamp_of(path).unlink(missing_ok=True)
-
-
-def _stamp_of(path):
-    return path.with_name(path.name + '.stamp')
-
-
 @contextlib.contextmanager
 def locked(path):
     """Only one process at a time makes what lies beside path."""
@@ -45,3 +25,18 @@ def locked(path):
     with open(path, 'w', encoding='ascii') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def ensure(path, key, make):
+    """Make path, a file or folder, unless it was made with this key.
+
+    One process at a time does; whatever stops @make, path is made again.
+    @make: function without arguments
+    """
+    mark = path.with_name(path.name + '.stamp')
+    with locked(path.with_name(path.name + '.lock')):
+        if path.exists() and mark.exists() and mark.read_text() == key:
+            return
+        mark.unlink(missing_ok=True)
+        make()
+        mark.write_text(key)

@@ -52,11 +52,8 @@ class Upstream:
 
 def sha256(path):
     """The file's sha256 in hexadecimal digits."""
-    digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def find(upstream, given=None, cache=None):

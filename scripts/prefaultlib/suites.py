@@ -33,8 +33,9 @@ SANITIZER_ENV = {
 ALONE = ('test_hold',)
 # Those that take longest, begun first: what begins last should be short, or one
 # CPU waits for the other
-LONGEST = ('test_backends', 'test_limits', 'test_private', 'test_migration',
-           'test_retention', 'test_ovmf', 'test_conversion_failures')
+LONGEST = ('test_backends', 'test_libvirt_hold', 'test_limits', 'test_private',
+           'test_migration', 'test_retention', 'test_ovmf',
+           'test_conversion_failures', 'test_libvirt')
 # With three beds on two CPUs the emulator was seen to fail an assertion of its
 # own (iotlb_to_section), a race between an emulated CPU and a memory map change.
 SIDE_BY_SIDE = 2

@@ -19,6 +19,7 @@ import stat
 import subprocess
 import sys
 import unittest
+from functools import partial
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -50,14 +51,6 @@ PROGRAMS = {
     'inject.so': (GCC + ['-shared', '-fPIC'],
                   ['inject/inject.c', 'inject/rules.c']),
 }
-GUEST_INPUTS = ['guest/entry.S', 'guest/guest.c', 'guest/guest.ld',
-                'guest/kernel.ld', 'guest/efi.S', 'guest/efi.c',
-                'guest/efi.ld', 'guest/io.h', 'guest/fw-cfg.h',
-                'guest/histogram.h', 'guest/flat.h', 'guest/Makefile',
-                *(f'guest/convert/{name}' for name in (
-                    'entry.S', 'trap.S', 'convert.ld', 'convert.h', 'window.h',
-                    'main.c', 'hypercall.c', 'memory.c', 'smp.c', 'trap.c',
-                    'requests.c', 'dma.c', 'window.c', 'check.c', 'storm.c'))]
 GUESTS = ['guest.bin', 'kernel.elf', 'guest.efi', 'convert.bin']
 
 INIT = '''#!/bin/busybox sh
@@ -128,19 +121,16 @@ def programs():
     out.mkdir(parents=True, exist_ok=True)
     if not shutil.which('gcc'):
         skip('no gcc', 'run scripts/setup')
+    headers = [*(TESTS / 'agent').glob('*.h'), *(TESTS / 'inject').glob('*.h')]
     for name, (command, inputs) in PROGRAMS.items():
         sources = [TESTS / source for source in inputs]
-        headers = [*(TESTS / 'agent').glob('*.h'),
-                   *(TESTS / 'inject').glob('*.h')]
-        key = made.digest([*sources, *headers], command)
-        if made.is_stale(out / name, key):
-            run(command + ['-o', out / name, *sources])
-            made.stamp(out / name, key)
-    key = made.digest([TESTS / source for source in GUEST_INPUTS])
-    if made.is_stale(out / 'guest.bin', key):
-        run(['make', '-s', '-B', '-f', TESTS / 'guest/Makefile',
-             f'OUT={out}'])
-        made.stamp(out / 'guest.bin', key)
+        made.ensure(out / name, made.digest([*sources, *headers], command),
+                    partial(run, command + ['-o', out / name, *sources]))
+    key = made.digest(path for path in sorted((TESTS / 'guest').rglob('*'))
+                      if path.is_file())
+    made.ensure(out / 'guest.bin', key, partial(
+        run, ['make', '-s', '-B', '-f', TESTS / 'guest/Makefile',
+              f'OUT={out}']))
     return {name: out / name for name in [*PROGRAMS, *GUESTS]}
 
 
@@ -195,11 +185,12 @@ def package(name, pattern, suites):
     except err.Fail as fail:
         skip(f'no {name} for the bed: {fail}', 'it needs the network once')
     tree = paths.BED / name
-    if made.is_stale(tree, deb.name):
+
+    def unpack():
         shutil.rmtree(tree, ignore_errors=True)
-        tree.mkdir(parents=True)
         debs.unpack(deb, tree)
-        made.stamp(tree, deb.name)
+
+    made.ensure(tree, deb.name, unpack)
     return tree
 
 
@@ -250,27 +241,30 @@ def initramfs(modules, uefi=False, more=None):
         for image, path in (ovmf() if uefi else {}).items():
             files[f'/prefault/fw/{image}'] = path
         key = made.digest([binary, *files.values(), *modules.values()],
-                     [INIT, USERS, *files, *modules])
-        if made.is_stale(archive, key):
-            files['/prefault/qemu-system-x86_64'] = stripped(binary)
-            content = {name: path.read_bytes() for name, path in files.items()}
-            content.update((name, module_data(path))
-                           for name, path in modules.items())
-            content |= {'/init': INIT.encode(), '/etc/passwd': USERS.encode(),
-                        '/etc/group': b'root:x:0:\ntester:x:1000:\n'}
-            fresh = archive.with_suffix('.new')
-            fresh.write_bytes(cpio(content))
-            fresh.replace(archive)      # a bed that boots keeps the old one
-            made.stamp(archive, key)
+                          [INIT, USERS, *files, *modules])
+        made.ensure(archive, key,
+                    lambda: pack(archive, binary, files, modules))
     return archive
+
+
+def pack(archive, binary, files, modules):
+    """Write the archive of initramfs()."""
+    files = files | {'/prefault/qemu-system-x86_64': stripped(binary)}
+    content = {name: path.read_bytes() for name, path in files.items()}
+    content.update((name, module_data(path))
+                   for name, path in modules.items())
+    content |= {'/init': INIT.encode(), '/etc/passwd': USERS.encode(),
+                '/etc/group': b'root:x:0:\ntester:x:1000:\n'}
+    fresh = archive.with_suffix('.new')
+    fresh.write_bytes(cpio(content))
+    fresh.replace(archive)      # a bed that boots keeps the old one
 
 
 def stripped(binary, name='qemu-stripped'):
     """A copy of the program without symbols, of the name below build/bed."""
-    copy, key = paths.BED / name, made.digest([binary])
-    if made.is_stale(copy, key):
-        run(['strip', '-o', copy, binary])
-        made.stamp(copy, key)
+    copy = paths.BED / name
+    made.ensure(copy, made.digest([binary]),
+                lambda: run(['strip', '-o', copy, binary]))
     return copy
 
 
