@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What scripts/setup, scripts/check, scripts/demo and the test bed share.
+"""What the scripts and the test bed share; Python's standard library only.
 
-One idea a module: where things lie (paths), one-sentence errors (err),
-progress (say), Debian packages (debs), what we extend and its source (project,
-source, tree), build directories (builds, qemubuild, libvirtbuild, variants),
-test results (tap, suites), upstream's own tests (upstream, qemutests,
-libvirttests).
-Python's standard library only.
+From the bottom up:
+
+paths, err, say, made   where things lie, one-sentence errors, progress, stamps
+assemble    this machine and Debian's packages; upstream's source, our overlay
+            and hooks on it
+build       build directories of QEMU and libvirt, and the bed's own Linux
+check       the suites of scripts/check, their results, upstream's own tests
+
+Each group knows those above its line.
 """
+import sys
+
+from .paths import ROOT
+
+# The one place: the scripts and the tests find `bed` as they find this.
+sys.path.append(str(ROOT / 'tests'))

@@ -4,6 +4,7 @@
 ROOT      this checkout
 BUILD     everything generated; removing it loses nothing but time
 CACHE     downloads, shared by all checkouts of the user; may be removed
+sources() a folder of the user's with downloads, or None
 QEMU      the QEMU that `ninja -C build` makes
 """
 import os
@@ -25,3 +26,12 @@ PRISTINE_QEMU = PRISTINE / 'qemu' / 'qemu-system-x86_64'
 CACHE = Path(os.environ.get('PREFAULT_CACHE')
              or Path(os.environ.get('XDG_CACHE_HOME')
                      or Path.home() / '.cache') / 'prefault')
+
+
+def sources():
+    """PREFAULT_SOURCES: archives and packages for whom has no network.
+
+    Set by --source, too; under the names that they have where they come from.
+    """
+    named = os.environ.get('PREFAULT_SOURCES')
+    return Path(named) if named else None

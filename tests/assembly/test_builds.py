@@ -10,9 +10,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
-from prefaultlib import builds, libvirtbuild, project, variants  # noqa: E402
-from prefaultlib.err import Fail  # noqa: E402
+from prefaultlib.assemble import project
+from prefaultlib.build import directory, libvirt, variants
+from prefaultlib.err import Fail
 
 
 class BuildTest(unittest.TestCase):
@@ -24,7 +24,7 @@ class BuildTest(unittest.TestCase):
         for name, value in (('say.step', mock.Mock()),
                             ('paths.BUILD', self.root),
                             ('paths.LOGS', self.root / 'logs'),
-                            ('builds.ensure_tools', mock.Mock())):
+                            ('build.directory.ensure_tools', mock.Mock())):
             patcher = mock.patch(f'prefaultlib.{name}', value)
             patcher.start()
             self.addCleanup(patcher.stop)
@@ -32,7 +32,7 @@ class BuildTest(unittest.TestCase):
         self.source.mkdir(parents=True)
 
 
-class Scripted(builds.Build):
+class Scripted(directory.Build):
     """Its words are a shell script, run to configure it."""
 
     project = project.LIBVIRT
@@ -76,8 +76,8 @@ class TestVariants(BuildTest):
     """Each variant has a folder of its own, and the right tree."""
 
     def test_folders_differ(self):
-        folders = [libvirtbuild.VARIANTS[name]
-                   for name in libvirtbuild.VARIANTS]
+        folders = [libvirt.VARIANTS[name]
+                   for name in libvirt.VARIANTS]
         self.assertEqual(len(set(folders)), len(folders))
 
     def test_pristine_trees_lie_as_the_patched_ones_do(self):
@@ -112,7 +112,7 @@ class TestInstall(BuildTest):
 
     def setUp(self):
         super().setUp()
-        self.build = libvirtbuild.Build('libvirt', self.source)
+        self.build = libvirt.Build('libvirt', self.source)
         self.build.meson = [sys.executable, '-c', MESON]
         self.build.folder.mkdir()
         self.program = self.build.folder / 'program'

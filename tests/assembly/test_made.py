@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is made once from its inputs is made again when it has to be."""
-import sys
 import tempfile
 import threading
 import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'scripts'))
-from prefaultlib import made  # noqa: E402
+from prefaultlib import made
 
 
 class Ensure(unittest.TestCase):

@@ -7,19 +7,19 @@ pristine files that assembling kept aside.
 import ast
 import re
 import shutil
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'scripts'))
-from prefaultlib import project, tree  # noqa: E402
+from prefaultlib.assemble import project, tree
+from prefaultlib.paths import ROOT
 
 FILE_LINES = 450
 FUNCTION_LINES = 60
 OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'scripts',
         'patches')
+# Folders of JSON files below tests/
+DATA = [('mutations',), ('verdicts',)]
 CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
 
 
@@ -180,11 +180,16 @@ class TestFiles(unittest.TestCase):
               .format(*max(sizes)))
         self.assertEqual([s for s in sizes if s[0] > FUNCTION_LINES], [])
 
+    def test_python_looks_for_modules_in_one_place(self):
+        bent = [str(p.relative_to(ROOT)) for p in sources('scripts', 'tests')
+                if re.search(r'^ *sys\.path[.[]', p.read_text(), re.M)]
+        self.assertEqual(bent, ['scripts/prefaultlib/__init__.py'])
+
     def test_each_file_names_its_licence(self):
         for path in sources(*OURS):
             name = path.relative_to(ROOT)
-            if path.suffix == '.json' and ('mutations' in name.parts
-                                           or name.parts[0] == 'libvirt'):
+            if path.suffix == '.json' and (name.parts[0] == 'libvirt' or
+                                           name.parts[1:2] in DATA):
                 continue            # JSON has no comments
             # libvirt's library is under the LGPL, and so is what joins it
             licence = ('LGPL-2.1-or-later' if name.parts[0] == 'libvirt' else

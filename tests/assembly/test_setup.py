@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import os
 import shutil
-import sys
 import tarfile
 import tempfile
 import unittest
@@ -16,9 +15,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'scripts'))
-from prefaultlib import debs, project, source, tree  # noqa: E402
-from prefaultlib.err import Fail  # noqa: E402
+from prefaultlib import paths
+from prefaultlib.assemble import debs, project, source, tree
+from prefaultlib.err import Fail
 
 LINES = [f'line {n}' for n in range(1, 21)]
 HOOK = """--- a/hw/old.c
@@ -251,7 +250,7 @@ class TestDownload(AssemblyTest):
 
     def setUp(self):
         super().setUp()
-        self.patch('prefaultlib.debs.apt',
+        self.patch('prefaultlib.assemble.debs.apt',
                    mock.Mock(side_effect=Fail('no index')))
         self.served = self.root / f'{self.name}.tar.xz'
         shutil.copy(self.archive, self.served)
@@ -301,12 +300,41 @@ class TestDownload(AssemblyTest):
         (self.cache / (self.served.name + '.partial')).write_bytes(b'half')
         self.assert_recovers()
 
+    def test_folder_comes_before_the_network(self):
+        """Its archive is used and kept; a wrong one is passed over."""
+        folder = self.root / 'archives'
+        folder.mkdir()
+        shutil.move(self.served, folder)
+        self.patch('prefaultlib.paths.sources', lambda: folder)
+        self.patch('prefaultlib.assemble.source._copy_url',
+                   mock.Mock(side_effect=AssertionError('network')))
+        self.assert_recovers()
+        shutil.rmtree(self.root / 'build')
+        shutil.rmtree(folder)
+        self.assert_recovers()
+
+    def test_folder_with_a_wrong_archive(self):
+        self.served.rename(self.root / 'away')
+        folder = self.root / 'archives'
+        folder.mkdir()
+        (folder / self.served.name).write_bytes(b'not it')
+        self.patch('prefaultlib.paths.sources', lambda: folder)
+        self.assert_refused('not an accepted one', False)
+
+    def test_option_source_takes_both(self):
+        self.patch('os.environ', {})
+        self.assertEqual(source.choose(self.archive), self.archive)
+        self.assertIsNone(paths.sources())
+        self.assertIsNone(source.choose(self.root))
+        self.assertEqual(paths.sources(), self.root)
+
     def test_package_index_is_searched_by_checksum(self):
-        self.patch('prefaultlib.debs.apt', mock.Mock(return_value=[]))
-        self.patch('prefaultlib.debs.mirror',
+        self.patch('prefaultlib.assemble.debs.apt', mock.Mock(return_value=[]))
+        self.patch('prefaultlib.assemble.debs.mirror',
                    mock.Mock(return_value=f'file://{self.root}/'))
         name = self.project.name
         entry = f'Package: {name}\nDirectory: pool\n {self.digest()} 1 x\n'
+        self.patch('prefaultlib.assemble.debs.proxy', lambda: '')
         run = self.patch('subprocess.run', mock.Mock(
             return_value=SimpleNamespace(stdout=f'Package: x\n\n{entry}')))
         (self.root / 'pool').mkdir()
@@ -427,9 +455,20 @@ class TestDebs(AssemblyTest):
         self.patch('prefaultlib.paths.CACHE', self.cache)
         self.assertEqual(debs.fetch('th.ng').name, 'thing_1.10_all.deb')
 
+    def test_folder_of_the_user(self):
+        """Needs no network, and nothing is removed from it."""
+        self.patch('prefaultlib.paths.CACHE', self.cache)
+        self.patch('prefaultlib.paths.sources', lambda: self.root / 'own')
+        self.write('own/thing_2_all.deb', 'damaged')
+        deb = debs.fetch('thing')
+        self.assertEqual(deb, self.root / 'own/thing_2_all.deb')
+        with self.assertRaisesRegex(Fail, 'cannot be unpacked.*replace'):
+            debs.unpack(deb, self.root / 'unpacked')
+        self.assertTrue(deb.exists())
+
     def test_no_network(self):
         self.patch('prefaultlib.paths.CACHE', self.cache)
-        self.patch('prefaultlib.debs.apt',
+        self.patch('prefaultlib.assemble.debs.apt',
                    mock.Mock(side_effect=Fail('no index')))
         with self.assertRaisesRegex(Fail, "no package matches 'thing'"):
             debs.fetch('thing', ('sid',))

@@ -2,12 +2,13 @@
 """What scripts/check says of TAP programs, and says again at its end."""
 import io
 import re
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from prefaultlib import tap
+from prefaultlib.check import tap
 
 
 class Report(unittest.TestCase):
@@ -61,6 +62,7 @@ class Report(unittest.TestCase):
         for script, why in (('echo boom; exit 3',
                              'ended with status 3 and no plan'),
                             ('echo boom; kill -ABRT $$', 'died of SIGABRT'),
+                            ('echo boom; echo 1..0', 'ran no test'),
                             ('echo 1..2; echo ok 1 a; echo boom',
                              'ran 1 of 2 tests, status 0')):
             with self.subTest(script):
@@ -68,6 +70,33 @@ class Report(unittest.TestCase):
                 self.program(script)
                 self.assertEqual(self.end()[2:4],
                                  [f'  FAIL p  ({why})', '       | boom'])
+
+    def test_times_of_suites(self):
+        with self.results.suite('unit'):
+            self.program('echo ok 1 a; echo 1..1')
+        self.assertRegex(self.results.end(),
+                         r'^ +0 s  unit\n1 passed, 0 failed, 0 skipped$')
+
+    def test_session(self):
+        """One process for several programs; one that it does not survive is a
+        failure, and the next has another process."""
+        script = ('import os, sys\nfor line in sys.stdin:\n'
+                  ' print("# note:", os.getpid())\n'
+                  ' if line == "a\\tdie\\n": print("boom"), os._exit(3)\n'
+                  ' print("ok 1 x\\n1..1", flush=True)\n')
+        with tap.Session([sys.executable, '-uc', script], None) as session:
+            for name in 'one', 'two', 'die', 'three':
+                session.run(tap.Program(self.results, name), ['a', name], 60)
+        self.assertEqual(self.end()[2:], [
+            '  FAIL die  (ended with status 3 and no plan)', '       | boom',
+            '3 passed, 1 failed, 0 skipped'])
+        pids = re.findall(r'^       (\d+)$', self.results.out.getvalue(), re.M)
+        self.assertEqual([pids.index(pid) for pid in pids], [0, 0, 0, 3])
+
+    def test_session_that_hangs(self):
+        with tap.Session(['/bin/sh', '-c', 'read a; sleep 60'], None) as session:
+            session.run(tap.Program(self.results, 'p'), ['a'], 0.2)
+        self.assertIn('  FAIL p  (killed after 0 s)', self.end())
 
     def test_skip_that_must_not_be(self):
         self.program("echo 'ok 1 a # SKIP no bed'; echo 1..1", skip_fails=True)

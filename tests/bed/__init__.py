@@ -21,13 +21,14 @@ closes, and L1 then switches itself off.
 AMD nested paging emulated by TCG is all the bed has: cycle and time figures
 are those of an emulator, counts of faults and mappings are KVM's own.
 """
-from .machine import (BedMachine, HostMachine, Machine, OVMF_MACHINE, convert,
-                      release, shared)
+from .machine import (BedMachine, Machine, OVMF_MACHINE, convert, release,
+                      shared)
+from .host import HostMachine, cannot_prefault
 from .domain import Domain
 from .libvirt import HostLibvirt, Libvirt, VirshError
 from .qemu import Qemu, QmpError, Sweep
 from .link import BedError, BedTimeout
 
-__all__ = ['BedMachine', 'HostMachine', 'Machine', 'OVMF_MACHINE', 'convert',
+__all__ = ['BedMachine', 'HostMachine', 'cannot_prefault', 'Machine', 'OVMF_MACHINE', 'convert',
            'release', 'shared', 'Qemu', 'QmpError', 'Sweep', 'Domain',
            'Libvirt', 'HostLibvirt', 'VirshError', 'BedError', 'BedTimeout']

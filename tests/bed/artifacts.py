@@ -17,14 +17,15 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 import unittest
 from functools import partial
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS.parent / 'scripts'))
-from prefaultlib import debs, err, linux, made, paths  # noqa: E402
+from prefaultlib import err, made, paths
+from prefaultlib.assemble import debs
+from prefaultlib.build import linux
+
+TESTS = paths.ROOT / 'tests'
 
 KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
 KERNEL_SUITES = ('bookworm-backports', 'trixie')

@@ -25,6 +25,11 @@ PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl
 
 
+CLEAR = '''cd "$0" && for name in *; do
+    case $name in lv*) ;; *) rm -rf "$name" ;; esac
+done'''
+
+
 class Machine:
     """A Linux with /dev/kvm, reached through the agent.
 
@@ -120,6 +125,12 @@ class Machine:
     def firmware(self):
         """QEMU's arguments that name the firmware folders."""
         return ['-L', self.path('fw')]
+
+    def clear(self):
+        """Remove what tests left in the scratch space, but for libvirt's folder,
+        whose daemon goes on."""
+        if not self.link.closed:
+            self.run('/bin/sh', '-c', CLEAR, self.scratch(''))
 
     def run(self, *argv, env=None, timeout=60):
         """Run a program to its end; returns (code, stdout, stderr)."""
@@ -275,6 +286,13 @@ class BedMachine(Knobs, Machine):
     def scratch(self, name):
         return f'/tmp/{name}'
 
+    def clear(self):
+        """Likewise, and let L1 have huge pages again for the next test."""
+        super().clear()
+        if not self.link.closed:
+            self.run('/bin/sh', '-c', 'cd /proc/sys/vm; echo 3 > drop_caches; '
+                     'echo 1 > compact_memory')
+
     def tool(self, name):
         """The path of one of artifacts.TOOLS; SkipTest if it is not there."""
         path = f'/prefault/tools/{name}'
@@ -326,45 +344,6 @@ def numa(nodes, smp, mem):
                   '-numa', f'node,nodeid={node},memdev=n{node},'
                   f'cpus={node * cpus}-{node * cpus + cpus - 1}']
     return words
-
-
-class HostMachine(Machine):
-    """This host's own KVM, whatever it can do."""
-
-    kind = 'host'
-
-    def __init__(self):
-        if not os.access('/dev/kvm', os.R_OK | os.W_OK):
-            artifacts.skip('no usable /dev/kvm', 'load kvm, or be in its group')
-        self._files = artifacts.programs()
-        self._files['qemu-system-x86_64'] = artifacts.qemu()
-        self._dir = tempfile.TemporaryDirectory(prefix='prefault-')
-        theirs = self._open(lambda: '')
-        self._agent = subprocess.Popen(
-            [self._files['agent']], stdin=theirs, cwd=self._dir.name,
-            preexec_fn=die_with_parent, start_new_session=True)
-        theirs.close()
-        self.link.wait(lambda: self.link.hello, 10, 'the agent')
-
-    def path(self, name):
-        return str(self._files[name])
-
-    def scratch(self, name):
-        return f'{self._dir.name}/{name}'
-
-    def firmware(self):
-        return [str(word) for folder in artifacts.FIRMWARE_DIRS
-                for word in ('-L', folder)]
-
-    def close(self):
-        atexit.unregister(self.close)
-        self.link.close()
-        try:
-            self._agent.wait(10)
-        except subprocess.TimeoutExpired:
-            self._agent.kill()
-            self._agent.wait()
-        self._dir.cleanup()
 
 
 def convert(**files):

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measure prefault in the test bed, and write docs/benchmarks.md.
 
@@ -8,25 +7,22 @@ ninja -C build make; takes up to 20 minutes on two CPUs, some minutes with
 --quick.
 """
 import argparse
-import sys
 import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / 'scripts'), str(ROOT / 'tests')]
-import again  # noqa: E402
-import bed  # noqa: E402
-import firmware  # noqa: E402
-import matrix  # noqa: E402
-import memory  # noqa: E402
-import monitor  # noqa: E402
-import quiet  # noqa: E402
-import report  # noqa: E402
-import threads  # noqa: E402
-from prefaultlib import say  # noqa: E402
-from prefaultlib.err import Fail, run  # noqa: E402
+from prefaultlib import paths, say
+from prefaultlib.err import Fail, run
+import again
+import bed
+import firmware
+import matrix
+import memory
+import monitor
+import quiet
+import report
+import threads
 
-DOCUMENT = ROOT / 'docs/benchmarks.md'
+DOCUMENT = paths.ROOT / 'docs/benchmarks.md'
 
 # mem: MiB of most guests; pair_mem: of paired runs; long_mem: to interrupt;
 # patience: seconds to wait for a calm host, for each bar

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the functional tests share: a guest in the bed, and what to expect."""
+import os
 import sys
 import time
 import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import bed  # pylint: disable=wrong-import-position
+import bed
 
 MIB = 1 << 20
 
@@ -14,12 +13,32 @@ MIB = 1 << 20
 RUN_SECONDS = 120
 
 
+def machine_of(module):
+    """The shared machine of the kind that a test module's BED names.
+
+    BED: options of bed.shared(); scripts/check reads it, too
+
+    With `scripts/check --host` that is this host, for tests that need no more.
+    """
+    wanted = getattr(sys.modules[module], 'BED', {})
+    if not os.environ.get('PREFAULT_HOST'):
+        return bed.shared(**wanted)
+    if wanted:
+        words = ', '.join(f'{name}={value}' for name, value in wanted.items())
+        raise unittest.SkipTest(f'host: it takes an emulated machine ({words})')
+    cannot = bed.cannot_prefault()
+    if cannot:
+        raise unittest.SkipTest(f'host: {cannot}')
+    return bed.shared(bed.HostMachine)
+
+
 class BedTest(unittest.TestCase):
     """A test with the shared machine; skipped where there is none."""
 
     @classmethod
     def setUpClass(cls):
-        cls.machine = bed.shared()
+        cls.machine = machine_of(cls.__module__)
+        cls.addClassCleanup(cls.machine.clear)
 
     def __init__(self, *args):
         super().__init__(*args)

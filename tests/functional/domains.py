@@ -59,12 +59,11 @@ def slow(machine, milliseconds):
 class LibvirtTest(BedTest):
     """A test with a shared machine that has libvirt, and its virtqemud."""
 
-    options = {'libvirt': True}         # of the machine
     libvirts = {}
 
     @classmethod
     def setUpClass(cls):
-        cls.machine = bed.shared(**cls.options)
+        super().setUpClass()
         cls.libvirt = cls.daemon(bed.Libvirt)
 
     @classmethod

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests with private memory, and exits of their vCPU made up on purpose."""
 from common import BedTest, MIB, RUN_SECONDS
-import bed
 
 PRIVATE = 8                     # KVM_MEMORY_EXIT_FLAG_PRIVATE
 MEMORY_FAULT = 39               # KVM_EXIT_MEMORY_FAULT
@@ -13,10 +12,6 @@ class PrivateTest(BedTest):
     """A test in the bed whose KVM has KVM_X86_SW_PROTECTED_VM."""
 
     files = 0
-
-    @classmethod
-    def setUpClass(cls):
-        cls.machine = bed.shared(private=True)
 
     def private(self, state, *extra, machine='microvm', mem='64M', **options):
         """Start QEMU with a guest whose RAM begins 'private' or 'shared'."""

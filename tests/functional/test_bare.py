@@ -8,21 +8,14 @@ it with a loop over the ioctl, in one thread.
 import unittest
 
 from common import BedTest
-import bed
+
+BED = {'icount': True}
 
 MIB_OF_RAM = 256
 RATIO_MAX = 1.05
 
 
 class AgainstBareC(BedTest):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.machine = bed.shared(icount=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        bed.release()
 
     def test_cont_to_resume(self):
         bare = self.machine.barefault(MIB_OF_RAM)

@@ -4,12 +4,9 @@
 Without prefault everywhere here: what these tests show is that the bed can
 see the trouble which the other tests say is gone.
 """
-import sys
 import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import bed  # noqa: E402
+import bed
 
 MIB = 1 << 20
 HUGE_MAPPINGS_256M = 127        # the first 2 MiB hold the BIOS alias

@@ -11,6 +11,8 @@ from common import MIB
 from private import PRIVATE, PrivateTest
 import bed
 
+BED = {'private': True}
+
 ATTRIBUTES = 'ioctl:KVM_SET_MEMORY_ATTRIBUTES'
 PUNCH = 'fallocate:FALLOC_FL_PUNCH_HOLE'
 DONTNEED = 'madvise:MADV_DONTNEED'

@@ -9,6 +9,8 @@ import unittest
 from common import MIB, RUN_SECONDS
 from private import PRIVATE, PrivateTest
 
+BED = {'private': True}
+
 WINDOW = (16 * MIB, 17 * MIB)
 PAGES = 256
 

@@ -5,6 +5,8 @@ import unittest
 
 from domains import LibvirtTest, RESTORED, slow
 
+BED = {'libvirt': True}
+
 MIB_OF_RAM = 64
 ALL = MIB_OF_RAM << 20
 # Firmware's area below 1 MiB, of which parts are ROM

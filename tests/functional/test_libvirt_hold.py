@@ -7,6 +7,8 @@ import unittest
 
 from domains import LibvirtTest, slow
 
+BED = {'libvirt': True}
+
 HELD = ('paused', 'starting up')
 RUNS = ('running', 'booted')
 SOME = 64                       # MiB, 16 chunks and one worker

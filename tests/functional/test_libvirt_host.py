@@ -5,6 +5,8 @@ import unittest
 from domains import LibvirtTest
 import bed
 
+NEEDS = ('libvirt',)
+
 
 class Host(LibvirtTest):
 

@@ -5,6 +5,8 @@ import unittest
 from domains import LibvirtTest, RESTORED, slow
 import bed
 
+BED = {'libvirt': True}
+
 DIFFERS = ("State of KVM feature 'prefault' differs: source: 'on', "
            "destination: 'off'")
 ON, OFF = "<prefault state='on'/>", "<prefault state='off'/>"

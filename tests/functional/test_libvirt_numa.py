@@ -8,6 +8,8 @@ import unittest
 from domains import LibvirtTest
 from resources import ResourceTest
 
+BED = {'libvirt': True, 'nodes': 2}
+
 SIZE = 64                       # MiB
 PINNED = '''<cputune>{vcpus}<emulatorpin cpuset='{emulator}'/></cputune>'''
 STRICT = "<numatune><memory mode='strict' nodeset='{}'/></numatune>"
@@ -32,8 +34,6 @@ def pinned(emulator, *vcpus):
 
 
 class Numa(LibvirtTest, ResourceTest):
-
-    options = {'libvirt': True, 'nodes': 2}
 
     @classmethod
     def setUpClass(cls):

@@ -4,13 +4,13 @@ import unittest
 
 from domains import LibvirtTest
 
+BED = {'libvirt': True, 'private': True}
+
 SECURITY = "<launchSecurity type='sw-protected'{}/>"
 
 
 class SwProtected(LibvirtTest):
     """In the bed whose KVM has KVM_X86_SW_PROTECTED_VM."""
-
-    options = {'libvirt': True, 'private': True}
 
     def assert_protected(self, domain):
         """QEMU was told."""

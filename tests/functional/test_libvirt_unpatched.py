@@ -4,13 +4,13 @@ import unittest
 
 from domains import LibvirtTest, past_libvirt
 
+BED = {'libvirt': 'pristine'}
+
 # 64 MiB in huge pages
 HUGE = 32
 
 
 class Unpatched(LibvirtTest):
-
-    options = {'libvirt': 'pristine'}
 
     def test_machine_option_is_added_to_libvirts_own(self):
         """libvirt's -accel stays as it is, and the guest takes no fault."""

@@ -6,12 +6,11 @@ As in test_bed, without prefault: what is shown is that the bed can do harm.
 import errno
 import re
 import signal
-import sys
 import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import bed  # noqa: E402
+import bed
+
+BED = {'private': True}
 
 CAP_MEMORY_ATTRIBUTES = 233
 CAP_GUEST_MEMFD = 234

@@ -9,6 +9,8 @@ import unittest
 from common import MIB
 from private import PRIVATE, PrivateTest
 
+BED = {'private': True}
+
 TOP = 1 << 64
 RAM = 16 * MIB
 HOLE = 1 << 31

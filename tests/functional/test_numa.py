@@ -7,7 +7,8 @@ import unittest
 
 from common import MIB
 from resources import ResourceTest
-import bed
+
+BED = {'nodes': 2}
 
 SIZE = 64                       # MiB
 
@@ -22,10 +23,6 @@ KINDS = ('ram', 'memfd', 'memfd,hugetlb=on',
 
 
 class Numa(ResourceTest):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.machine = bed.shared(nodes=2)
 
     def backed(self, backend='ram', *extra, prefault='on', **options):
         """A microvm whose memory is the backend, with -S."""

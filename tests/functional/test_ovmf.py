@@ -9,6 +9,9 @@ import unittest
 
 from common import BedTest, MIB, bed
 
+# With one CPU a boot takes two thirds of the time
+BED = {'uefi': True, 'smp': 1}
+
 MIB_OF_RAM = 512
 DEFAULT_TSEG = 64               # MiB, QEMU's default
 SMALL_TSEG = 16                 # not a multiple of what memslots are cut at
@@ -23,11 +26,6 @@ SMM = ['-global', 'driver=cfi.pflash01,property=secure,value=on',
 
 
 class Ovmf(BedTest):
-
-    @classmethod
-    def setUpClass(cls):
-        # With one CPU a boot takes two thirds of the time
-        cls.machine = bed.shared(uefi=True, smp=1)
 
     def booted(self, what, prefault, variables, *extra):
         """A guest that OVMF has started: (Qemu, boots it counts)."""

@@ -7,6 +7,8 @@ from common import MIB
 from private import PrivateTest
 import bed
 
+BED = {'private': True}
+
 ADDRESS = 64 * MIB
 NO_VALUE = (1 << 64) - 1        # what the guest prints for a page it cannot read
 

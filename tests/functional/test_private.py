@@ -7,6 +7,8 @@ from common import MIB, RUN_SECONDS
 from private import PrivateTest
 import bed
 
+BED = {'private': True}
+
 PRIVATE = 16                    # KVM_MAP_GPA_RANGE_ENCRYPTED
 KIB = 1 << 10
 # The converting guest keeps its page tables in shared memory

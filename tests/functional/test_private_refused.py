@@ -6,6 +6,8 @@ from common import BedTest, RUN_SECONDS
 from private import PrivateTest
 import bed
 
+BED = {'private': True}
+
 OBJECT = ('-object', 'sw-protected-vm,id=cgs0')
 ONE = 'confidential-guest-support=cgs0'
 

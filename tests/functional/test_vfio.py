@@ -2,7 +2,9 @@
 """An assigned device: KVM's quirk stays in force, or there is a warning."""
 import unittest
 
-from common import BedTest, bed
+from common import BedTest
+
+BED = {'vfio': True}
 
 HUGE = 31                       # of 64 MiB, less the first one
 KNOWN = 'some guest was seen unstable with an assigned Nvidia GPU'
@@ -12,7 +14,7 @@ class Vfio(BedTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.machine = bed.shared(vfio=True)
+        super().setUpClass()
         cls.device = cls.machine.assignable()
 
     def booted(self, prefault, *extra):

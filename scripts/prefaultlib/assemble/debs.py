@@ -13,9 +13,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import paths, say
-from .err import Fail
+from .. import paths, say
+from ..err import Fail
+from . import system
 
+PROXIES = ('http_proxy', 'https_proxy', 'no_proxy')
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 SUITES = ('trixie', 'bookworm-backports')
 LISTS_FRESH_SECONDS = 24 * 3600
@@ -40,10 +42,12 @@ def install(names):
     say.step(f"installing {len(missing)} Debian packages: "
              f"{' '.join(missing)}")
     sudo = [] if os.geteuid() == 0 else ['sudo']
-    if sudo and not shutil.which('sudo'):
-        raise Fail('packages are missing and there is no sudo: as root run '
-                   f"`apt-get install {' '.join(missing)}`, then this again")
-    env = ['env', 'DEBIAN_FRONTEND=noninteractive']
+    if sudo:
+        check_sudo(missing)
+    # sudo drops the environment, a proxy with it
+    env = ['env', 'DEBIAN_FRONTEND=noninteractive',
+           *(f'{name}={value}' for name, value in os.environ.items()
+             if name.lower() in PROXIES)]
     command = sudo + env + ['apt-get', '-q', '-y', 'install',
                             '--no-install-recommends'] + missing
     if _system_lists_empty(missing) or not _quiet(command):
@@ -55,6 +59,21 @@ def install(names):
                        'sources, then run this again')
 
 
+def check_sudo(missing):
+    """Fail unless sudo lets this user install the packages; it may ask."""
+    remedy = (f"as root run `apt-get install {' '.join(missing)}`, then this "
+              'again')
+    if not shutil.which('sudo'):
+        raise Fail(f'packages are missing and there is no sudo: {remedy}')
+    # Whom it does not know, or cannot ask for a password, it refuses
+    asked = subprocess.run(['sudo', '-l', 'apt-get'], capture_output=True,
+                           text=True, check=False)
+    if asked.returncode:
+        said = asked.stderr.strip().splitlines() or ['no reason given']
+        raise Fail('packages are missing and sudo does not let this user run '
+                   f'apt-get ({said[-1]}): {remedy}')
+
+
 def fetch(pattern, suites=SUITES):
     """Return the path of a .deb in the cache, downloaded if need be.
 
@@ -63,13 +82,16 @@ def fetch(pattern, suites=SUITES):
     @suites:  Debian suites, searched in this order; the first that has a
               match wins
 
-    A package fetched once is taken from the cache and needs no network.
+    A package fetched once is taken from the cache and needs no network; one
+    in the folder that the user named (paths.sources()) is used where it lies.
     """
     folder = paths.CACHE / 'debs'
-    cached = [p for p in folder.glob('*.deb')
-              if re.fullmatch(pattern, p.name.split('_')[0])]
-    if cached:
-        return _newest(cached, lambda p: p.name.split('_')[1])
+    for place in (folder, paths.sources()):
+        there = [p for p in (place.glob('*.deb') if place else ())
+                 if re.fullmatch(pattern, p.name.split('_')[0])]
+        if there:
+            return _newest(there, lambda p: p.name.split('_')[1])
+    system.need_debian(f"the package '{pattern}' is fetched")
     found = []
     for suite in suites:
         found = _search(pattern, suite)
@@ -90,9 +112,12 @@ def unpack(deb, target):
     done = subprocess.run(['dpkg', '-x', str(deb), str(target)],
                           capture_output=True, text=True, check=False)
     if done.returncode:
-        deb.unlink(missing_ok=True)
-        raise Fail(f'{deb} cannot be unpacked ({done.stderr.strip()}); it '
-                   'was removed: run this again')
+        removed = deb.is_relative_to(paths.CACHE)
+        if removed:
+            deb.unlink(missing_ok=True)
+        raise Fail(f'{deb} cannot be unpacked ({done.stderr.strip()}): '
+                   + ('it was removed; run this again' if removed else
+                      'replace or remove it, then run this again'))
 
 
 def apt(suite, source=False):
@@ -129,8 +154,38 @@ def apt(suite, source=False):
     return words
 
 
+def proxy():
+    """The proxy that apt is configured with for http, or ''."""
+    if not shutil.which('apt-config'):
+        return ''
+    done = subprocess.run(['apt-config', 'dump', '--format', '%v',
+                           'Acquire::http::Proxy'],
+                          capture_output=True, text=True, check=False)
+    return '' if done.stdout == 'DIRECT' else done.stdout.strip()
+
+
 def mirror():
     """The address the system takes Debian's main archive from."""
+    return _first_of_list(_mirror())
+
+
+def _first_of_list(uri):
+    """The first address of a `mirror+file:` list, which only apt can read."""
+    if not uri.startswith('mirror+file:'):
+        return uri
+    path = uri.removeprefix('mirror+file:').rstrip('/')
+    try:
+        lines = Path(path).read_text(encoding='utf-8').splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.strip() and not line.startswith('#'):
+            return line.split()[0]
+    raise Fail(f'apt takes its mirrors from {path}, which names none: mend it, '
+               'then run this again')
+
+
+def _mirror():
     done = subprocess.run(
         ['apt-get', 'indextargets', '--format',
          '$(REPO_URI) $(RELEASE) $(ORIGIN) $(LABEL)'],

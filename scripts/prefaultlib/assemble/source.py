@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A project's pristine source: find the archive, verify it, unpack it.
 
-Searched in this order: our cache, the package index, the upstream release
-address; or only the path that the user gives.  Nothing is unpacked that does
+Searched in this order: our cache, the folder that the user names
+(paths.sources()), the package index, the upstream release address; or only the
+archive that the user gives.  Nothing is unpacked that does
 not have one of the checksums in the project's file `upstream`.  An archive is
 in the cache, and a tree at its final place, only when it is whole.
 """
@@ -14,8 +15,9 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from . import debs, paths, say
-from .err import Fail
+from .. import paths, say
+from ..err import Fail
+from . import debs, system
 
 BLOCK = 1 << 20
 STALL_SECONDS = 60
@@ -56,10 +58,19 @@ def sha256(path):
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+def choose(path):
+    """Take the PATH of an option --source: return it if it is to be find()'s
+    @given; of a folder make paths.sources(), also for what we start."""
+    if not path or not Path(path).is_dir():
+        return path
+    os.environ['PREFAULT_SOURCES'] = str(Path(path).resolve())
+    return None
+
+
 def find(upstream, given=None, cache=None):
     """Return the path of an archive whose checksum is accepted.
 
-    @given: the user's own path: used, or refused, and nothing else is tried;
+    @given: the user's own archive: used, or refused, and nothing else is tried;
             the cache gets a copy, for the other trees of this version
     @cache: folder of archives, paths.CACHE if None
     """
@@ -70,7 +81,7 @@ def find(upstream, given=None, cache=None):
         if _cached(upstream, cache / name):
             return cache / name
     reasons = []
-    for fetch in (_from_index, _from_release):
+    for fetch in (_from_folder, _from_index, _from_release):
         try:
             return fetch(upstream, cache)
         except Fail as fail:
@@ -102,8 +113,14 @@ def unpack(archive, target):
 
 def _given(upstream, path, cache):
     if not path.is_file():
-        raise Fail(f'--source {path} is no file: give the archive itself, '
-                   f"one of {', '.join(upstream.archives)}")
+        raise Fail(f'--source {path} is no file and no folder: give the archive '
+                   f"itself, one of {', '.join(upstream.archives)}, or a folder "
+                   'that holds it')
+    return _keep(upstream, path, cache)
+
+
+def _keep(upstream, path, cache):
+    """Copy the user's archive to the cache; returns the copy."""
     digest = sha256(path)
     if not upstream.accepts(digest):
         raise Fail(_wrong(upstream, path, digest) +
@@ -116,6 +133,18 @@ def _given(upstream, path, cache):
         shutil.copyfile(path, partial)
         os.replace(partial, kept)
     return kept
+
+
+def _from_folder(upstream, cache):
+    """Take it from the folder that the user names, if it is there."""
+    folder = paths.sources()
+    if not folder:
+        raise Fail('no folder of archives is named (PREFAULT_SOURCES, --source)')
+    for name in upstream.archives:
+        if (folder / name).is_file():
+            say.step(f'taking {name} from {folder}')
+            return _keep(upstream, folder / name, cache)
+    raise Fail(f"{folder} holds no {' and no '.join(upstream.archives)}")
 
 
 def _wrong(upstream, path, digest):
@@ -142,6 +171,7 @@ def _from_index(upstream, cache):
     the packaging around the archive may change as it likes.
     """
     project = upstream.project
+    system.need_debian('a source package index is read')
     words = debs.apt(project.suite, source=True)
     shown = subprocess.run(['apt-cache', *words, 'showsrc', project.name],
                            capture_output=True, text=True, check=False)
@@ -185,7 +215,7 @@ def _download(upstream, uri, expected, target):
 
 def _copy_url(uri, target):
     bar = say.Bar('downloading')
-    with (urllib.request.urlopen(uri, timeout=STALL_SECONDS) as answer,
+    with (_opener().open(uri, timeout=STALL_SECONDS) as answer,
           open(target, 'wb') as file):
         size = int(answer.headers.get('Content-Length') or 0)
         while block := answer.read(BLOCK):
@@ -193,3 +223,11 @@ def _copy_url(uri, target):
             if size:
                 bar.at(file.tell() / size, f'of {size >> 20} MB')
     bar.done()
+
+
+def _opener():
+    """As apt gets at the network: a proxy may be named in its own place only."""
+    named = {} if urllib.request.getproxies() else {
+        scheme: debs.proxy() for scheme in ('http', 'https') if debs.proxy()}
+    return urllib.request.build_opener(
+        *([urllib.request.ProxyHandler(named)] if named else []))

@@ -15,8 +15,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from . import made, paths, say, source
-from .err import Fail
+from .. import made, paths, say
+from ..err import Fail
+from . import source
 
 # Assembled tree, build directories and caches with some room to spare.
 DISK_NEEDED = 3 << 30

@@ -2,8 +2,8 @@
 """A build directory: configured once, then ninja does the work.
 
 It is configured again only if its configure words change; an interrupted
-configuration starts afresh.  Meson and pycotap are private: QEMU needs newer
-ones than Debian 12 has, and one way for all releases is simpler than two.
+configuration starts afresh.  Meson and pycotap are the system's where they are
+new enough; elsewhere private ones are unpacked, on Debian 12 for instance.
 """
 import json
 import os
@@ -12,11 +12,19 @@ import shutil
 import subprocess
 import sys
 
-from . import debs, paths, say
-from .err import Fail
-from .tree import check_disk, write
+from .. import paths, say
+from ..assemble import debs
+from ..assemble.tree import check_disk, write
+from ..err import Fail
 
 PYTHON = '/usr/bin/python3'
+# What QEMU's configure wants of them (its pythondeps.toml)
+MESON_NEEDED = (1, 5)
+TOOLS_OF_SYSTEM = '''
+import re, sys, pycotap
+from mesonbuild.coredata import version
+sys.exit(tuple(map(int, re.findall(r"\d+", version)[:2])) < {})
+'''
 MESON = paths.TOOLS / 'meson.py'
 DISK_NEEDED = 1 << 30
 NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\] ')
@@ -123,13 +131,24 @@ class Build:
             return status
 
 
+def system_has_tools():
+    """Tell whether this machine's Python has a Meson and a pycotap for QEMU."""
+    return succeeds([PYTHON, '-c', TOOLS_OF_SYSTEM.format(MESON_NEEDED)])
+
+
 def ensure_tools():
-    """Unpack Meson and pycotap into build/tools, once."""
+    """Make build/tools, once: Meson, and what of it this machine has not."""
     if (paths.TOOLS / 'complete').exists():
         return
     shutil.rmtree(paths.TOOLS, ignore_errors=True)
-    for name in ('meson', 'python3-pycotap'):
-        debs.unpack(debs.fetch(name), paths.TOOLS)
+    paths.TOOLS.mkdir(parents=True)
+    if not system_has_tools():
+        try:
+            for name in ('meson', 'python3-pycotap'):
+                debs.unpack(debs.fetch(name), paths.TOOLS)
+        except Fail as fail:
+            raise Fail(f"{PYTHON} has no Meson {'.'.join(map(str, MESON_NEEDED))}"
+                       f' or later with pycotap, and {fail}') from None
     # Meson starts itself again by this name; a plain script needs PYTHONPATH.
     write(MESON,
           'import sys\n'
@@ -154,6 +173,12 @@ def environment():
     env.update(CCACHE_BASEDIR=str(paths.ROOT), CCACHE_NOHASHDIR='1',
                CCACHE_DEPEND='1')
     return env
+
+
+def succeeds(command):
+    """Tell whether a command ends well; what it says is not shown."""
+    return subprocess.run(command, capture_output=True,
+                          check=False).returncode == 0
 
 
 def run_logged(command, log, cwd, env=None):

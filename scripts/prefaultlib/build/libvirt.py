@@ -7,8 +7,10 @@ installed tree, stripped, for the test bed.
 import os
 import shutil
 
-from . import builds, made, paths, project
-from .err import Fail
+from .. import made, paths
+from ..assemble import project
+from ..err import Fail
+from . import directory
 
 # Of libvirt's drivers QEMU's and what it needs, without a user of its own.
 # Without optimisation it compiles in a third of the time, and all that it is
@@ -24,7 +26,7 @@ WORDS = ['-Doptimization=0', '-Ddebug=false', '-Dauto_features=disabled',
 VARIANTS = {'libvirt': 'libvirt', 'libvirt-pristine': 'pristine/libvirt'}
 
 
-class Build(builds.Build):
+class Build(directory.Build):
     """One variant's build directory."""
 
     project = project.LIBVIRT
@@ -57,9 +59,9 @@ class Build(builds.Build):
     def _install_in(self, root):
         shutil.rmtree(root, ignore_errors=True)
         log = paths.LOGS / f'install-{self.variant}.log'
-        if builds.run_logged(
+        if directory.run_logged(
                 [*self.meson, 'install', '--no-rebuild', '--strip',
                  '--destdir', str(root)],
-                log, self.folder, builds.environment()):
+                log, self.folder, directory.environment()):
             raise Fail(f'libvirt cannot be installed in {root}: the end of '
                        f'{log} says why; then run this again')

@@ -14,9 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import debs, made, paths, say
-from .err import Fail
-from .tree import check_disk
+from .. import made, paths, say
+from ..assemble import debs
+from ..assemble.tree import check_disk
+from ..err import Fail
 
 SERIES = '6.12'
 SUITES = ('bookworm-backports', 'trixie', 'trixie-backports', 'sid')

@@ -4,23 +4,32 @@ import json
 import os
 import shlex
 
-from . import builds, paths, project
-from .err import Fail
-from .tree import write
+from .. import paths
+from ..assemble import project
+from ..assemble.tree import write
+from ..err import Fail
+from . import directory
 
 COMMON = ['--without-default-features', '--enable-fdt=system',
           '--disable-install-blobs', '--disable-docs', '--enable-tcg']
 # What operators combine with prefault: -sandbox, host-nodes=, pmem=on
 USUAL = ['--enable-kvm', '--enable-seccomp', '--enable-numa',
          '--enable-libpmem']
-UNIT_TESTS = ['tests/unit/test-prefault-plan',
-              'tests/unit/test-prefault-engine',
-              'tests/unit/test-prefault-needs',
-              'tests/unit/test-prefault-places',
-              'tests/unit/test-kvm-retention',
-              'tests/unit/test-kvm-conversion']
-QTESTS = ['tests/qtest/prefault-test', 'tests/qtest/prefault-options-test']
+
+
+def programs(pattern):
+    """Our C test programs: one for each file of the pattern."""
+    return [str(path.relative_to(paths.ROOT).with_suffix(''))
+            for path in sorted(paths.ROOT.glob(pattern))]
+
+
+UNIT_TESTS = programs('tests/unit/test-*.c')
+# Those with threads: what TSan looks at
+THREADED = ['tests/unit/test-prefault-engine',
+            'tests/unit/test-prefault-places']
+QTESTS = programs('tests/qtest/*-test.c')
 X86 = '--target-list=x86_64-softmmu'
+VARIANT_TARGETS = ['qemu-system-x86_64', 'qemu-system-aarch64']
 # Nobody runs it: without optimisation it takes half the time, and a call that
 # only an optimiser would remove is found
 ONLY_BUILT = ['--without-default-devices', '-Doptimization=0', '-Ddebug=false']
@@ -29,18 +38,17 @@ ONLY_BUILT = ['--without-default-devices', '-Doptimization=0', '-Ddebug=false']
 VARIANTS = {
     'default': ('qemu', USUAL, ['qemu-system-x86_64']),
     'pristine': ('pristine/qemu', USUAL, ['qemu-system-x86_64']),
-    'nokvm': ('qemu-nokvm', [X86, '--disable-kvm', *ONLY_BUILT],
-              ['qemu-system-x86_64']),
-    'aarch64': ('qemu-aarch64',
-                ['--target-list=aarch64-softmmu', '--enable-kvm', *ONLY_BUILT],
-                ['qemu-system-aarch64']),
+    # Of arm64's KVM nothing is compiled here, so that both share a directory
+    'variants': ('qemu-variants',
+                 ['--target-list=x86_64-softmmu,aarch64-softmmu',
+                  '--disable-kvm', *ONLY_BUILT], VARIANT_TARGETS),
     'asan': ('qemu-asan', [X86, '--enable-kvm', '--enable-asan',
                            '--enable-ubsan'], UNIT_TESTS),
-    'tsan': ('qemu-tsan', [X86, '--enable-kvm', '--enable-tsan'], UNIT_TESTS),
+    'tsan': ('qemu-tsan', [X86, '--enable-kvm', '--enable-tsan'], THREADED),
 }
 
 
-class Build(builds.Build):
+class Build(directory.Build):
     """One variant's build directory."""
 
     project = project.QEMU
@@ -49,7 +57,7 @@ class Build(builds.Build):
         """@source: the assembled tree"""
         folder, own, self.targets = VARIANTS[variant]
         super().__init__(variant, source, folder,
-                         ['--python=' + builds.PYTHON, *COMMON, *own,
+                         ['--python=' + directory.PYTHON, *COMMON, *own,
                           *(option_words() if own is USUAL else [])])
         self.meson = [str(self.folder / 'pyvenv/bin/meson')]
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every variant of every project by its name, assembled and configured."""
-from . import libvirtbuild, qemubuild, source
-from .tree import Pristine, Tree
+from ..assemble import source
+from ..assemble.tree import Pristine, Tree
+from . import libvirt, qemu
 
 # name: its Build
-VARIANTS = {name: module.Build for module in (qemubuild, libvirtbuild)
+VARIANTS = {name: module.Build for module in (qemu, libvirt)
             for name in module.VARIANTS}
 
 

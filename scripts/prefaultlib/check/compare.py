@@ -4,20 +4,26 @@
 Both trees are built alike and run the same tests by the project's Meson.  A test
 is one case of a program, or a program that does not tell its cases.  What
 passes on the pristine tree has to pass on the patched one, and so has what only
-that has; what fails on both is upstream's, or this distribution's.
+that has; what fails on both is upstream's, or this machine's.
+
+The pristine tree's verdicts are known (verdicts.py).  That tree is built, and its
+tests are run, only where the patched one does worse, or if it is asked for.
 """
 import json
-import os
 import re
 import subprocess
 import sys
 import time
 from collections import Counter
 
-from . import builds, made, paths, say
-from .tree import write
+from .. import paths, say
+from ..build import directory
+from . import verdicts
 
-TIMEOUT_MULTIPLIER = 4
+# No program takes a third of it on two CPUs; one that spins is stopped here,
+# whatever the project allows it
+BOUND_SECONDS = 300
+STOPPED = 124           # the status of timeout(1) then
 SHOWN = 40      # failures that are reported one by one
 
 
@@ -25,8 +31,9 @@ class Suite:
     """The tests of one build directory; a project's own class chooses them."""
 
     def __init__(self, build):
-        """@build: a builds.Build, configured"""
+        """@build: a directory.Build, configured"""
         self.build = build
+        self.stopped = set()    # programs that were, after BOUND_SECONDS
         self.tests = {test['name']: test for test in build.introspect('tests')
                       if self.is_wanted(test)}
 
@@ -43,11 +50,15 @@ class Suite:
 
     def environment(self):
         """The environment that the tests run in."""
-        return builds.environment()
+        return directory.environment()
 
-    def conditions(self):
-        """What of this machine the verdicts depend on, but for the kernel."""
-        return []
+    def apart(self):
+        """{name: why} of tests that run by themselves in environment_apart()."""
+        return {}
+
+    def environment_apart(self):
+        """The environment of apart()."""
+        return self.environment()
 
     def make(self, names):
         """Build the programs of the tests, and what those need."""
@@ -60,17 +71,29 @@ class Suite:
 
     def run(self, names):
         """Run tests; returns {test: verdict}, see verdicts_of()."""
-        log = paths.LOGS / f'upstream-{self.build.variant}.log'
+        apart = self.apart()
+        found = self._run([name for name in names if name not in apart],
+                          'upstream', self.environment())
+        for name in set(names) & set(apart):
+            say.info(f'{name} runs apart: {apart[name]}')
+        return found | self._run([name for name in names if name in apart],
+                                 'upstream-apart', self.environment_apart())
+
+    def _run(self, names, logbase, env):
+        if not names:
+            return {}
+        log = paths.LOGS / f'{logbase}-{self.build.variant}.log'
         # An old answer must not pass for this run's
-        answer = self.build.folder / 'meson-logs/upstream.json'
+        answer = self.build.folder / f'meson-logs/{logbase}.json'
         answer.unlink(missing_ok=True)
         command = [*self.build.meson, 'test', '--no-rebuild',
-                   '--num-processes', '2', '--timeout-multiplier',
-                   str(TIMEOUT_MULTIPLIER), '--logbase', 'upstream', *names]
+                   '--num-processes', '2', '--timeout-multiplier', '0',
+                   '--wrapper', f'timeout --kill-after=10 {BOUND_SECONDS}',
+                   '--logbase', logbase, *names]
         since = time.monotonic()
         with open(log, 'w', encoding='utf-8') as out:
             process = subprocess.Popen(
-                command, cwd=self.build.folder, env=self.environment(),
+                command, cwd=self.build.folder, env=env,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace')
             self._watch(process, out, len(names))
@@ -102,6 +125,9 @@ class Suite:
                 or not found):
             # It crashed, hung, or does not tell its cases
             found[program] = whole
+        if record.get('returncode') == STOPPED:
+            self.stopped.add(program)
+            say.info(f'{program} was stopped after {BOUND_SECONDS} s')
         return found
 
 
@@ -139,8 +165,8 @@ def table(results, rows):
     """Report the counts of each tree."""
     results.note(f"{'tree':9} {'executed':>8} {'passed':>7} {'failed':>7} "
                  f"{'skipped':>8}")
-    for name, verdicts in rows:
-        executed, passed, failed, skipped = counts(verdicts)
+    for name, found in rows:
+        executed, passed, failed, skipped = counts(found)
         results.note(f'{name:9} {executed:8} {passed:7} {failed:7} '
                      f'{skipped:8}')
 
@@ -150,19 +176,16 @@ def check(results, name, pristine, patched, again, floor):
 
     @name:  of the suite
     @floor: fewer executed tests than these are a failure
-    @again: runs programs once more on the patched tree, by itself: a test that
-            only a busy machine fails passes then
+    @again: functions that run programs once more, each named in compare()'s
+            answer: (pristine, patched, worse) become (pristine, patched).  Of
+            the first that takes away all differences the others are not called
     """
     since = time.monotonic()
     worse = compare(pristine, patched)
-    if worse:
-        say.info('once more on the patched tree: '
-                 + ', '.join(test for test, _ in worse[:5])
-                 + (' ...' if len(worse) > 5 else ''))
-        rerun = programs(worse)
-        patched = {test: verdict for test, verdict in patched.items()
-                   if test.split(': ')[0] not in rerun} | again(worse)
-        worse = compare(pristine, patched)
+    for step in again:
+        if worse:
+            pristine, patched = step(pristine, patched, worse)
+            worse = compare(pristine, patched)
     table(results, (('pristine', pristine), ('patched', patched)))
     for test, verdict in sorted(pristine.items()):
         if verdict == 'failed':
@@ -187,51 +210,71 @@ def report(results, name, worse):
                     f"{', '.join(sorted(programs(worse[SHOWN:])))}")
 
 
-def run(results, name, suite, trees, floor, choose=lambda name: True):
-    """Build and run both trees.
+class Comparison:
+    """One suite on both trees."""
 
-    @name:   of the suite, for the results
-    @suite:  the project's class of Suite
-    @trees:  {'pristine': function, 'patched': function}: each returns its
-             Build, configured
-    @floor:  see check()
-    @choose: tells of a test's name whether it is run
-    """
-    patched, verdicts = verdicts_of_tree(suite(trees['patched']()), choose)
-    kept = kept_verdicts(patched, choose)
-    if kept.exists():
-        say.info(f'the pristine tree has not changed: {kept}')
-        pristine = json.loads(kept.read_text())
-    else:
-        _, pristine = verdicts_of_tree(suite(trees['pristine']()), choose)
-    check(results, name, pristine, verdicts,
-          lambda worse: patched.run(programs_of(worse, patched)), floor)
-    if 'failed' not in pristine.values():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write(kept, json.dumps(pristine))
-    sys.stdout.flush()
+    def __init__(self, name, suite, trees, choose=lambda name: True):
+        """
+        @name:   of the suite, for the results and the known verdicts
+        @suite:  the project's class of Suite
+        @trees:  {'pristine': function, 'patched': function}: each returns its
+                 Build, configured
+        @choose: tells of a test's name whether it is run
+        """
+        self.name = name
+        self.suite = suite
+        self.trees = trees
+        self.choose = choose
+        self.suites = {}        # of the trees that are ready
 
+    def run(self, results, floor, both=False, record=False):
+        """Run the tests on the patched tree and compare.
 
-def verdicts_of_tree(suite, choose):
-    """Build and run one tree's tests; (the suite, {test: verdict})"""
-    names = [test for test in suite.tests if choose(test)]
-    suite.make(names)
-    return suite, suite.run(names)
+        @floor:  see check()
+        @both:   run all of them on the pristine tree, too
+        @record: and write the known verdicts anew
+        """
+        patched = self.of('patched')
+        project = patched.build.project
+        mine = patched.run(list(patched.tests))
+        known = None if both or record else verdicts.load(self.name, project)
+        if known is None:
+            pristine = self.of('pristine')
+            known = pristine.run(list(pristine.tests))
+        if record:
+            verdicts.save(self.name, project, known)
+        check(results, self.name, known, mine,
+              (self.patched_again, self.pristine_again), floor)
+        sys.stdout.flush()
 
+    def of(self, tree):
+        """The Suite of a tree, its chosen tests' programs built."""
+        if tree not in self.suites:
+            made = self.suite(self.trees[tree]())
+            made.tests = {name: test for name, test in made.tests.items()
+                          if self.choose(name)}
+            made.make(list(made.tests))
+            self.suites[tree] = made
+        return self.suites[tree]
 
-def kept_verdicts(suite, choose):
-    """Where the pristine tree's verdicts are kept, if nothing failed.
+    def patched_again(self, pristine, patched, worse):
+        """By themselves: some tests fail only on a busy machine."""
+        worse = [(test, why) for test, why in worse if
+                 test.split(': ')[0] not in self.of('patched').stopped]
+        return pristine, self.again('patched', patched, worse)
 
-    What they depend on: the source and the pristine tree's own patches, how it
-    is built, the choice of tests, the distribution and the kernel.
-    """
-    project = suite.build.project
-    sources = [paths.ROOT / project.patches / 'upstream',
-               *(path for pattern in project.pristine
-                 for path in sorted(paths.ROOT.glob(pattern)))]
-    # The patched tree may have tests of ours, which are no part of the choice
-    left_out = sorted(name for name in suite.tests if not choose(name))
-    key = made.digest([*sources, '/etc/os-release'],
-                      [*suite.build.words, suite.conditions(),
-                       os.uname().release, left_out])
-    return paths.CACHE / f'pristine-{project.name}-{key[:16]}.json'
+    def pristine_again(self, pristine, patched, worse):
+        """What is known is of another machine."""
+        return self.again('pristine', pristine, worse), patched
+
+    def again(self, tree, before, worse):
+        """The tree's verdicts, those of the programs of @worse fresh."""
+        if not worse:
+            return before
+        say.info(f'once more on the {tree} tree: '
+                 + ', '.join(test for test, _ in worse[:5])
+                 + (' ...' if len(worse) > 5 else ''))
+        suite, rerun = self.of(tree), programs(worse)
+        return {test: verdict for test, verdict in before.items()
+                if test.split(': ')[0] not in rerun
+                } | suite.run(programs_of(worse, suite))

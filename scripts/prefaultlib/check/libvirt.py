@@ -7,7 +7,7 @@ Tests of ours are cases of libvirt's own programs.
 import re
 from collections import Counter
 
-from . import upstream
+from . import compare
 
 # The pristine tree ran 11215 cases on Debian 12, all passed; a few may go away
 # with a kernel or a machine that has less.
@@ -21,7 +21,7 @@ VERDICT = re.compile(r'(OK|SKIP|FAILED)$', re.M)
 VERDICTS = {'OK': 'passed', 'SKIP': 'skipped', 'FAILED': 'failed'}
 
 
-class Suite(upstream.Suite):
+class Suite(compare.Suite):
     """The tests of one build directory."""
 
     def is_wanted(self, test):

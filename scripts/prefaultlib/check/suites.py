@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The test suites: one small function each, and the table that names them.
+"""The suites of scripts/check: a function each, and the table that names them.
 
-A suite builds what it needs, then runs programs that speak TAP.
+A suite's function builds what it needs and nothing else, then runs programs that
+speak TAP.
 """
-import contextlib
 import os
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from typing import Callable
 
-from . import libvirttests, linux, paths, qemubuild, qemutests, say
-from . import upstream as comparison
-from .err import Fail
+from .. import paths, say
+from ..assemble import packages, system
+from ..build import directory, linux, qemu
+from ..build.variants import assembled, configured, installed
+from ..err import Fail
+from . import compare, functional
+from . import libvirt as libvirt_tests
+from . import qemu as qemu_tests
 from .tap import Program
-from .variants import assembled, configured, installed
 
 UNIT_TIMEOUT = 300
 QTEST_TIMEOUT = 600
-ASSEMBLY_TIMEOUT = 300
-FUNCTIONAL_TIMEOUT = 1800
 
 # An error has to end the test; a leak check has to happen.
 SANITIZER_ENV = {
@@ -29,16 +33,35 @@ SANITIZER_ENV = {
 }
 
 
-# Of the functional tests: it looks at times, and so needs the machine alone.
-ALONE = ('test_hold',)
-# Those that take longest, begun first: what begins last should be short, or one
-# CPU waits for the other
-LONGEST = ('test_backends', 'test_libvirt_hold', 'test_limits', 'test_private',
-           'test_migration', 'test_retention', 'test_ovmf',
-           'test_conversion_failures', 'test_libvirt')
-# With three beds on two CPUs the emulator was seen to fail an assertion of its
-# own (iotlb_to_section), a race between an emulated CPU and a memory map change.
-SIDE_BY_SIDE = 2
+@dataclass
+class Suite:
+    """A row of the table.
+
+    doc:      what it is, for people
+    run:      function of the results, the options of scripts/check, and what was
+              chosen: None for all, or {file: [test]}
+    packages: function of what was chosen: what has to be installed, of
+              packages.PACKAGES
+    cost:     usual time on two CPUs with empty caches (and with warm ones), memory
+              and disk, for people
+    needs:    what it needs of the machine beside packages
+    files:    function that returns the names that may be chosen
+    """
+
+    name: str
+    doc: str
+    run: Callable
+    packages: Callable
+    cost: str
+    needs: str = ''
+    files: Callable = tuple
+
+
+def build(variant, targets=()):
+    """Assemble, configure and build a variant; its directory."""
+    made = configured(variant)
+    made.build(targets)
+    return made.folder
 
 
 def configure_side_by_side(names):
@@ -49,154 +72,228 @@ def configure_side_by_side(names):
     source = assembled().path
 
     def one(name):
-        with contextlib.suppress(Fail):
-            qemubuild.Build(name, source).configure()
+        with suppress(Fail):
+            qemu.Build(name, source).configure()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(one, names))
 
 
-def build(variant, targets=()):
-    """Assemble, configure and build a variant; its directory."""
-    made = configured(variant)
-    made.build(targets)
-    return made.folder
+def stems(programs):
+    """{name of a program without its folder: program}."""
+    return {program.rpartition('/')[2]: program for program in programs}
 
 
-def python_files(results, folder, timeout, skip_fails, alone=None):
-    """Run each test_*.py of a folder below tests/.
+def c_programs(results, folder, chosen, timeout, env=None, prefix=(), note=''):
+    """Run our C test programs in a build directory.
 
-    @alone: files whose tests mind a busy machine; the others run side by side.
-            None: one after the other
+    chosen: {program: [beginning of a test's path]}
+    prefix: a command that runs them
     """
-    found = sorted((paths.ROOT / 'tests' / folder).glob('test_*.py'))
-    if not found:
-        raise Fail(f'tests/{folder} holds no test_*.py: restore them')
-    env = dict(os.environ, PYTHONPATH=str(paths.ROOT / 'scripts'),
-               PYTHONUNBUFFERED='1')
-
-    def one(path):
-        Program(results, f'{folder}/{path.stem}', skip_fails).run(
-            [sys.executable, '-m', 'prefaultlib.tapunit', str(path)],
-            timeout, env)
-
-    quiet = [path for path in found if alone is None or path.stem in alone]
-    long = [path for name in LONGEST for path in found if path.stem == name]
-    others = [path for path in found if path not in quiet + long]
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for _ in pool.map(one, long + others):
-            pass
-    for path in quiet:
-        one(path)
+    for program, tests in chosen.items():
+        words = [word for test in tests for word in ('-p', test)]
+        Program(results, program.removeprefix('tests/') + note).run(
+            [*prefix, str(folder / program), '--tap', '-k', *words], timeout,
+            env, folder)
 
 
-def assembly(results, _options):
-    """what scripts/setup must refuse and recover from; rules for hooks"""
-    python_files(results, 'assembly', ASSEMBLY_TIMEOUT, False)
+def programs_of(known, chosen):
+    """{program: [test]} of what was chosen by the programs' stems."""
+    if chosen is None:
+        return {program: () for program in known}
+    return {stems(known)[name]: tests for name, tests in chosen.items()}
 
 
-def unit(results, _options):
-    """QEMU's unit tests of plan and engine"""
-    folder = build('default', qemubuild.UNIT_TESTS)
-    for test in qemubuild.UNIT_TESTS:
-        Program(results, test.removeprefix('tests/')).run(
-            [str(folder / test), '--tap', '-k'], UNIT_TIMEOUT, cwd=folder)
+def assembly(results, _options, chosen):
+    for variant in 'default', 'libvirt':
+        try:
+            assembled(variant)
+        except Fail as fail:    # the rules for hooks are skipped then
+            say.info(str(fail))
+    functional.run(results, 'assembly', chosen)
 
 
-def sanitizers(results, _options):
-    """the unit tests with ASan and UBSan, then with TSan"""
+def unit(results, _options, chosen):
+    wanted = programs_of(qemu.UNIT_TESTS, chosen)
+    c_programs(results, build('default', wanted), wanted, UNIT_TIMEOUT)
+
+
+def sanitizers(results, _options, _chosen):
     env = dict(os.environ, **SANITIZER_ENV)
-    names = ('asan', 'tsan')
-    configure_side_by_side(names)
-    for variant in names:
+    tests = {'asan': qemu.UNIT_TESTS, 'tsan': qemu.THREADED}
+    configure_side_by_side(tests)
+    for variant, programs in tests.items():
         folder = build(variant)
-        for test in qemubuild.UNIT_TESTS:
-            name = f"{test.removeprefix('tests/')} ({variant})"
-            # TSan cannot map its shadow where addresses are too random.
-            Program(results, name).run(
-                ['setarch', '-R', str(folder / test), '--tap', '-k'],
-                UNIT_TIMEOUT, env, folder)
+        c_programs(results, folder, programs_of(programs, None), UNIT_TIMEOUT,
+                   env, fixed_addresses(), f' ({variant})')
 
 
-def qtest(results, _options):
-    """QEMU's qtests of options, errors and queries"""
-    folder = build('default', ['qemu-system-x86_64', *qemubuild.QTESTS])
+def fixed_addresses():
+    """The command that runs another without random addresses.
+
+    TSan cannot map its shadow where they are too random.  Docker's default seccomp
+    profile forbids this: then without, and TSan says what it thinks of that.
+    """
+    command = ['setarch', '-R']
+    return command if directory.succeeds([*command, 'true']) else []
+
+
+def qtest(results, _options, chosen):
+    wanted = programs_of(qemu.QTESTS, chosen)
+    folder = build('default', ['qemu-system-x86_64', *wanted])
     env = dict(os.environ,
                QTEST_QEMU_BINARY=str(folder / 'qemu-system-x86_64'))
-    for test in qemubuild.QTESTS:
-        Program(results, test.removeprefix('tests/')).run(
-            [str(folder / test), '--tap', '-k'], QTEST_TIMEOUT, env, folder)
+    c_programs(results, folder, wanted, QTEST_TIMEOUT, env)
 
 
-def variants(results, _options):
-    """the tree builds with KVM disabled, and for aarch64"""
-    names = ('nokvm', 'aarch64')
-    configure_side_by_side(names)
-    for variant in names:
+def variants(results, _options, _chosen):
+    for target in qemu.VARIANT_TARGETS:
         since = time.monotonic()
         try:
-            build(variant)
+            build('variants', [target])
             verdict, reason = 'ok', ''
         except Fail as fail:
             verdict, reason = 'FAIL', str(fail)
-        results.add(f'variants/{variant}', verdict,
+        results.add(f'variants/{target}', verdict,
                     time.monotonic() - since, reason)
 
 
-def upstream(results, _options):
-    """QEMU's own qtests and unit tests, patched against pristine"""
-    compare_qemu(results, 'upstream', lambda name: name != qemutests.LONG,
-                 qemutests.FLOOR)
+def upstream(results, options, _chosen):
+    compare_qemu(results, options, 'upstream',
+                 lambda name: name != qemu_tests.LONG, qemu_tests.FLOOR)
 
 
-def migration(results, _options):
-    """QEMU's own migration-test, likewise: long, only if named"""
-    compare_qemu(results, 'migration', lambda name: name == qemutests.LONG, 1)
+def migration(results, options, _chosen):
+    compare_qemu(results, options, 'migration',
+                 lambda name: name == qemu_tests.LONG, 1)
 
 
-def compare_qemu(results, name, choose, floor):
+def compare_qemu(results, options, name, choose, floor):
     """Run a choice of QEMU's own tests on both trees."""
-    comparison.run(results, name, qemutests.Suite,
-                   {'patched': partial(configured, 'default'),
-                    'pristine': partial(configured, 'pristine')},
-                   floor, choose)
+    compare.Comparison(
+        name, qemu_tests.Suite,
+        {'patched': partial(configured, 'default'),
+         'pristine': partial(configured, 'pristine')}, choose).run(
+             results, floor, options.long, options.record)
 
 
-def libvirt(results, _options):
-    """libvirt's own tests and ours in them, patched against pristine"""
-    comparison.run(results, 'libvirt', libvirttests.Suite,
-                   {'patched': partial(configured, 'libvirt'),
-                    'pristine': partial(configured, 'libvirt-pristine')},
-                   libvirttests.FLOOR)
+def libvirt(results, options, _chosen):
+    compare.Comparison(
+        'libvirt', libvirt_tests.Suite,
+        {'patched': partial(configured, 'libvirt'),
+         'pristine': partial(configured, 'libvirt-pristine')}).run(
+             results, libvirt_tests.FLOOR, options.long, options.record)
 
 
-def functional(results, options):
-    """our QEMU in the test bed"""
+def in_bed(results, options, chosen):
+    """The functional suite."""
     build('default')
-    build('pristine')       # compared with, and L0 of the beds
-    # Tests that need what cannot be had are skipped, and say so
-    for make in (linux.Linux().build, partial(installed, 'libvirt'),
-                 partial(installed, 'libvirt-pristine')):
-        try:
-            make()
-        except Fail as fail:
-            say.info(f'{fail}')
-    python_files(results, 'functional', FUNCTIONAL_TIMEOUT,
-                 options.require_bed, ALONE)
+    if not options.host:
+        prepare(functional.needs(chosen), options)
+    functional.run(results, 'functional', chosen, options.require_bed,
+                   functional.SIDE_BY_SIDE)
 
 
-SUITES = {suite.__name__: suite for suite in
-          (assembly, unit, sanitizers, qtest, variants, functional, upstream,
-           libvirt, migration)}
+def prepare(needs, options):
+    """Build what beds are made of.
 
-# Named or not run: it takes longer than all others.
+    Tests that need what cannot be had are skipped, and say so.
+    """
+    system.need_x86('the test bed')
+    if not options.quick:
+        build('pristine')       # compared with, and L0 of the beds
+    for name, make in BED_PARTS.items():
+        if name in needs:
+            try:
+                make()
+            except Fail as fail:
+                say.info(f'{fail}')
+
+
+QEMU_PACKAGES = (packages.SOURCE, packages.BUILD)
+BED_PARTS = {'linux': lambda: linux.Linux().build(),
+             'libvirt': partial(installed, 'libvirt'),
+             'libvirt-pristine': partial(installed, 'libvirt-pristine')}
+
+
+def bed_packages(chosen):
+    """What the chosen functional tests need."""
+    needs = functional.needs(chosen)
+    return (*QEMU_PACKAGES, packages.BED,
+            *([packages.LINUX] if 'linux' in needs else []),
+            *([packages.LIBVIRT] if needs & {'libvirt', 'libvirt-pristine'}
+              else []))
+
+
+def qemu_packages(_chosen):
+    """What a build of QEMU needs."""
+    return QEMU_PACKAGES
+
+
+ROWS = (
+    Suite('assembly', 'how the trees are put together; rules for overlays and '
+          'hooks', assembly, lambda _: (packages.SOURCE,),
+          '1 min, 100 MiB, 2 GiB of disk',
+          files=partial(functional.names, 'assembly')),
+    Suite('unit', 'the C code by itself, with fake operations and made-up hosts',
+          unit, qemu_packages, '3 min (warm 1), 1 GiB, 2 GiB of disk',
+          files=lambda: stems(qemu.UNIT_TESTS)),
+    Suite('sanitizers', 'the unit tests with ASan and UBSan, those with threads '
+          'with TSan', sanitizers, qemu_packages,
+          '3 min (warm 1), 1 GiB, 1 GiB of disk'),
+    Suite('qtest', 'options, errors, the query on each accelerator', qtest,
+          qemu_packages, '4 min (warm 1), 1 GiB, 2 GiB of disk',
+          needs='/dev/kvm for some', files=lambda: stems(qemu.QTESTS)),
+    Suite('variants', 'QEMU without KVM, and for aarch64', variants,
+          qemu_packages, '4 min (warm 1), 1 GiB, 1 GiB of disk'),
+    Suite('functional', 'our QEMU in the test bed', in_bed, bed_packages,
+          '30 min (warm 14), 10 GiB, 5 GiB of disk',
+          needs='the test bed, or with --host a KVM that can prefault',
+          files=partial(functional.names, 'functional')),
+    Suite('upstream', "QEMU's own qtests and unit tests, patched against "
+          'pristine', upstream,
+          lambda _: (*QEMU_PACKAGES, packages.UPSTREAM),
+          '8 min (warm 4), 2 GiB, 2 GiB of disk'),
+    Suite('libvirt', "libvirt's own tests and ours in them, patched against "
+          'pristine', libvirt, lambda _: (*QEMU_PACKAGES, packages.LIBVIRT),
+          '4 min (warm 2), 1 GiB, 1 GiB of disk'),
+    Suite('migration', "QEMU's own migration-test, likewise; only if named",
+          migration, lambda _: (*QEMU_PACKAGES, packages.UPSTREAM),
+          '20 min, 2 GiB, 2 GiB of disk'),
+)
+SUITES = {row.name: row for row in ROWS}
+
+# Named or not run: it takes longer than most others.
 DEFAULT = [name for name in SUITES if name != 'migration']
 
 
-def run(name, results, options):
-    """Run a suite; what stops it as a whole is one failure."""
-    say.step(f'suite {name}: {SUITES[name].__doc__}')
-    try:
-        SUITES[name](results, options)
-    except Fail as fail:
-        results.add(name, 'FAIL', 0, str(fail))
+def run(wanted, results, options):
+    """Run suites; what stops one as a whole is one failure.
+
+    @wanted: {suite: what was chosen}, see choice.parse()
+    """
+    for name, chosen in wanted.items():
+        suite = SUITES[name]
+        say.step(f'suite {name}: {suite.doc}')
+        with results.suite(name):
+            try:
+                suite.run(results, options, chosen)
+            except Fail as fail:
+                results.add(name, 'FAIL', 0, str(fail))
+
+
+def set_up(wanted, given=None, no_install=False):
+    """Install what the chosen suites need, and make build/.
+
+    @given: QEMU's source archive, if the user has one
+    """
+    needed = {purpose for name, chosen in wanted.items()
+              for purpose in SUITES[name].packages(chosen)}
+    if packages.BUILD in needed:
+        system.need_plain_path(paths.ROOT)
+    if not no_install:
+        packages.install(needed)
+    if packages.BUILD in needed:
+        directory.setup_top()
+    if given:
+        assembled('default', given)

@@ -9,6 +9,7 @@ printed was `ok`.
 What a program prints before a test's line is that test's message: shown if it
 failed, and once more at the end, where nobody has to look for it.
 """
+import contextlib
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 
-from . import paths
+from .. import paths
 
 LINE = re.compile(r'(not )?ok\b(?: (\d+))?(?: (?:- )?(.*?))?'
                   r'(?:\s*# SKIP\b\s*(.*))?$', re.I)
@@ -49,6 +50,7 @@ class Results:
 
     def __init__(self, out=sys.stdout):
         self.passed = self.failed = self.skipped = 0
+        self.suites = []                # (name, seconds)
         self.failures = []              # (its line, message)
         self.out = out
         self.colour = out.isatty()
@@ -81,12 +83,22 @@ class Results:
         """A figure that a test reports."""
         print(f'       {text}', file=self.out, flush=True)
 
+    @contextlib.contextmanager
+    def suite(self, name):
+        """Note how long a suite takes."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.suites.append((name, time.monotonic() - since))
+
     def end(self):
-        """What scripts/check prints last: what failed, and the counts."""
-        said = ''
+        """What scripts/check prints last: times, what failed, the counts."""
+        said = ''.join(f'{seconds:7.0f} s  {name}\n'
+                       for name, seconds in self.suites)
         if self.failures:
             most = max(LINES_AT_LEAST, LINES_AT_THE_END // len(self.failures))
-            said = '\nWhat failed:\n' + ''.join(
+            said += '\nWhat failed:\n' + ''.join(
                 f'  {self._word("FAIL")} {line}\n' + shortened(message, most)
                 for line, message in self.failures)
         return (f'{said}{self.passed} passed, {self.failed} failed, '
@@ -109,28 +121,42 @@ class Program:
 
     def run(self, command, timeout, env=None, cwd=None):
         """Run it, its output also to build/logs; kill it after timeout s."""
+        process = start(command, env, cwd, subprocess.DEVNULL)
+        try:
+            self.follow(process, timeout, lambda: False)
+        finally:
+            end(process)
+
+    def follow(self, process, timeout, is_over):
+        """Read what the process says about this program.
+
+        @is_over: tells after each line whether that was all; else it is when
+                  the process ends
+        """
         log_path = paths.LOGS / (re.sub(r'\W+', '-', self.name) + '.log')
         log_path.parent.mkdir(parents=True, exist_ok=True)
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env=env, cwd=cwd, text=True,
-            errors='replace', start_new_session=True)
         late = threading.Event()
         timer = threading.Timer(timeout, _kill, (process, late))
         timer.start()
+        status = 0
         try:
             with open(log_path, 'w', encoding='utf-8') as log:
                 for line in process.stdout:
                     log.write(line)
                     self._line(line.rstrip('\n'))
-            status = process.wait()
+                    if is_over():
+                        break
+                else:
+                    status = process.wait()
         finally:
             timer.cancel()
-            _kill(process)
-            process.stdout.close()
         self._end(status, late.is_set() and timeout)
         if self.bad:
             self.results.note(f'all of it: {log_path}')
+
+    def has_plan(self):
+        """Tell whether it said how many tests it has."""
+        return self.plan is not None
 
     def _line(self, line):
         plan = PLAN.match(line)
@@ -174,6 +200,8 @@ class Program:
             why = f'died of {signal.Signals(-status).name}'
         elif self.plan is None:
             why = f'ended with status {status} and no plan'
+        elif not self.plan:
+            why = 'ran no test'
         elif self.plan != self.seen:
             why = f'ran {self.seen} of {self.plan} tests, status {status}'
         elif status and not self.bad:
@@ -181,6 +209,53 @@ class Program:
         else:
             return
         self._add(self.name, 'FAIL', why)
+
+
+class Session:
+    """A process that runs TAP programs as it is told to, by a line for each.
+
+    Each has to end with its plan.  One that takes the process with it is a
+    failure, and the next gets a new process.  A context manager.
+    """
+
+    def __init__(self, command, env):
+        self.command = command
+        self.env = env
+        self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.process:
+            end(self.process)
+
+    def run(self, program, words, timeout):
+        """Run a Program; the process reads its words between tabs."""
+        if not self.process:
+            self.process = start(self.command, self.env, None, subprocess.PIPE)
+        self.process.stdin.write('\t'.join(words) + '\n')
+        self.process.stdin.flush()
+        program.follow(self.process, timeout, program.has_plan)
+        if not program.has_plan():
+            end(self.process)
+            self.process = None
+
+
+def start(command, env, cwd, stdin):
+    """Start a program that speaks TAP, as the leader of a group."""
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=stdin,
+        env=env, cwd=cwd, text=True, errors='replace', start_new_session=True)
+
+
+def end(process):
+    """End it, and what it started and left."""
+    _kill(process)
+    process.wait()
+    for stream in process.stdin, process.stdout:
+        if stream:
+            stream.close()
 
 
 def _kill(process, late=None):

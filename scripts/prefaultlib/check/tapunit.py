@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run one file of Python unittests and print TAP.
+"""Run modules of Python unittests and print TAP, a plan behind each.
 
-    python3 -m prefaultlib.tapunit FILE [TEST...]
+    python3 -m prefaultlib.check.tapunit MODULE [TEST...]
+    python3 -m prefaultlib.check.tapunit    reads such words, a module a line
+
+A bed that one module booted is there for the next.
 """
 import sys
 import traceback
 import unittest
-from pathlib import Path
 
 
 class TapResult(unittest.TestResult):
@@ -66,14 +68,22 @@ class TapResult(unittest.TestResult):
               flush=True)
 
 
-def main():
-    path = Path(sys.argv[1]).resolve()
-    sys.path.insert(0, str(path.parent))
-    names = [f'{path.stem}.{name}' for name in sys.argv[2:]] or [path.stem]
-    result = TapResult(path.stem)
+def run(module, tests):
+    """Run a module's tests, all if none is named; tell whether all is well."""
+    names = [f'{module}.{test}' for test in tests] or [module]
+    result = TapResult(module)
     unittest.defaultTestLoader.loadTestsFromNames(names).run(result)
-    print(f'1..{result.count}')
-    return 0 if result.wasSuccessful() and result.count else 1
+    print(f'1..{result.count}', flush=True)
+    return result.wasSuccessful() and result.count > 0
+
+
+def main():
+    if sys.argv[1:]:
+        return 0 if run(sys.argv[1], sys.argv[2:]) else 1
+    for line in sys.stdin:
+        module, *tests = line.rstrip('\n').split('\t')
+        run(module, tests)
+    return 0
 
 
 if __name__ == '__main__':

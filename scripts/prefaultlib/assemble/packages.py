@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debian packages that get installed, by what they are for.
+
+Elsewhere nothing is installed: programs and libraries that a build would miss
+are named, so that people can look for their distribution's packages.
+"""
+import shutil
+import subprocess
+
+from .. import paths, say
+from ..err import Fail
+from . import debs, system
+
+SOURCE = 'to put source trees together'
+BUILD = 'to build QEMU'
+BED = 'for the test bed'
+LINUX = "for the bed's own Linux"
+UPSTREAM = "for QEMU's own tests"
+LIBVIRT = 'to build libvirt'
+INTEL = "for Intel's test bed"
+
+PACKAGES = {
+    SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
+    BUILD: 'gcc make ninja-build pkg-config libglib2.0-dev libfdt-dev '
+           'zlib1g-dev device-tree-compiler flex bison python3-venv ccache '
+           'libc6-dev libseccomp-dev libnuma-dev libpmem-dev',
+    BED: 'busybox-static cpio kmod e2fsprogs util-linux seabios '
+         'qemu-system-data',
+    LINUX: 'bc libelf-dev perl',
+    UPSTREAM: 'ipxe-qemu',
+    LIBVIRT: 'libnl-3-dev libnl-route-3-dev libjson-c-dev libgnutls28-dev '
+             'libtirpc-dev libxml2-dev libxml2-utils xsltproc',
+}
+# What is looked for where packages have other names
+PROGRAMS = {SOURCE: ('patch', 'tar', 'xz', 'bzip2', 'git'),
+            BUILD: ('gcc', 'make', 'ninja', 'pkg-config')}
+LIBRARIES = {SOURCE: (),
+             BUILD: ('glib-2.0', 'zlib', 'libseccomp', 'numa', 'libpmem')}
+
+
+def announce(purposes):
+    """Say what will happen to this machine before it does."""
+    say.step('this is what gets used; packages that are missing get installed')
+    for purpose in purposes:
+        say.info(f'{purpose}: {PACKAGES[purpose]}')
+    say.info(f'downloads: {paths.CACHE}; everything generated: {paths.BUILD}')
+
+
+def install(purposes):
+    """Install what is missing for the purposes, in the table's order."""
+    purposes = [purpose for purpose in PACKAGES if purpose in purposes]
+    if not purposes:
+        return
+    announce(purposes)
+    names = [name for purpose in purposes for name in PACKAGES[purpose].split()]
+    if system.is_debian():
+        debs.install(names)
+    elif set(purposes) <= set(PROGRAMS):
+        check_tool_chain(purposes)
+    else:
+        system.need_debian(f'what is needed {purposes[-1]} is installed')
+
+
+def check_tool_chain(purposes):
+    """Fail naming the programs and libraries that would be missed."""
+    missing = [name for purpose in purposes for name in PROGRAMS[purpose]
+               if not shutil.which(name)]
+    if 'pkg-config' not in missing:
+        missing += [f'{name} (library)' for purpose in purposes
+                    for name in LIBRARIES[purpose] if not has_library(name)]
+    if missing:
+        raise Fail(f'this is {system.title()}, where packages are not '
+                   f"installed by themselves, and {', '.join(missing)} are "
+                   'missing: install them with their development files, then '
+                   'run this again')
+
+
+def has_library(name):
+    """Tell whether pkg-config knows the library."""
+    return subprocess.run(['pkg-config', '--exists', name],
+                          check=False).returncode == 0
