@@ -3,7 +3,8 @@
 
 Guarantees: built once for each package, fragment and compiler, its modules for
 each change of theirs; what was interrupted starts afresh.  Of the package's
-sources a third is unpacked, and after the build what modules need is kept.
+sources a third is unpacked, and after the build what modules need is kept.  The
+results are in the download cache, too, for other checkouts.
 """
 import os
 import re
@@ -37,7 +38,7 @@ UNWANTED = ['*/Documentation/*', '*/arch/[a-wyz]*/*.[chS]', '*/arch/*.dts*',
             '*/drivers/net/ethernet/*.[ch]', '*/drivers/net/wireless/*.[ch]',
             '*/drivers/infiniband/*.[ch]', '*/drivers/scsi/*.[ch]']
 # Kept after the build, for the next change of a module
-KEPT = ['.config', 'Makefile', 'Module.symvers', 'arch', 'include', 'scripts',
+KEPT = ['bzImage', '.config', 'Makefile', 'Module.symvers', 'arch', 'include', 'scripts',
         'tools', 'virt']
 STEPS = 1842            # about; each prints a line
 STEP = re.compile(r'  [A-Z]+ ')
@@ -55,21 +56,35 @@ class Linux:
         self.series = (series or os.environ.get('PREFAULT_BED_LINUX')
                        or SERIES)
         self.folder = paths.BED / f'linux-{self.series}'
-        self.image = self.folder / 'bzImage'
-        self.modules = self.folder / 'modules'
+        self._made = self.folder / 'made'
+        self.image = self._made / 'bzImage'
+        self.modules = self._made / 'modules'
         self._tree = self.folder / 'tree'
         self._log = paths.LOGS / f'linux-{self.series}.log'
 
     def build(self):
         """Build what changed.  Fail if something is missing."""
         deb = debs.fetch(rf'linux-source-{re.escape(self.series)}', SUITES)
-        key = made.digest([FRAGMENT], [deb.name, compiler()])
-        made.ensure(self.image, key, lambda: self._build_from(deb))
+        tree_key = made.digest([FRAGMENT], [deb.name, compiler()])
         sources = sorted(MODULES.glob('*'))
-        key = made.digest(sources, [key, *(path.name for path in sources)])
-        made.ensure(self.modules, key, lambda: self._build_modules(sources))
+        key = made.digest(sources, [tree_key, *(path.name for path in sources)])
+        kept = paths.CACHE / f'linux-{self.series}-{key[:16]}'
 
-    def _build_from(self, deb):
+        def make():
+            shutil.rmtree(self._made, ignore_errors=True)
+            if kept.exists():
+                shutil.copytree(kept, self._made)
+                return
+            made.ensure(self._tree, tree_key, lambda: self._build_tree(deb))
+            self._build_modules(sources)
+            whole = kept.with_name(f'{kept.name}.partial')
+            shutil.rmtree(whole, ignore_errors=True)
+            shutil.copytree(self._made, whole)
+            whole.replace(kept)
+
+        made.ensure(self._made, key, make)
+
+    def _build_tree(self, deb):
         check_tools()
         check_disk(self.folder, DISK_NEEDED)
         self._unpack(deb)
@@ -112,7 +127,7 @@ class Linux:
         bar.done()
         say.info(f'{say.clock(time.monotonic() - since)}; all of it: '
                  f'{self._log}')
-        shutil.copy(self._tree / 'arch/x86/boot/bzImage', self.image)
+        shutil.copy(self._tree / 'arch/x86/boot/bzImage', self._tree / 'bzImage')
 
     def _prune(self):
         """Leave what modules need."""
@@ -126,9 +141,10 @@ class Linux:
     def _build_modules(self, sources):
         """Build beside the tree: what make leaves is not for the checkout."""
         scratch = self.folder / 'module'
+        shutil.rmtree(scratch, ignore_errors=True)
         for folder in scratch, self.modules:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            folder.mkdir(parents=True)
+        shutil.copy(self._tree / 'bzImage', self.image)
         for path in sources:
             shutil.copy(path, scratch)
         self._run([*self._make(), f'M={scratch}', 'modules'],
