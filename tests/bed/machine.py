@@ -14,7 +14,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import artifacts, libvirtfiles
+from . import artifacts, libvirtfiles, linuxfiles
 from .knobs import Knobs
 from .link import BedError, Link
 from .qemu import Qemu
@@ -213,15 +213,19 @@ class BedMachine(Knobs, Machine):
               KVM_X86_SW_PROTECTED_VM and tests/module, and none of Debian's
               modules; building it takes minutes, once
     libvirt:  with libvirt, see libvirt.Libvirt: True, or 'pristine'
+    linux:    a Linux to run as a guest is there, see linuxfiles
     """
 
     kind = 'bed'
 
     def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False,
-                 vfio=False, private=False, libvirt=False):
+                 vfio=False, private=False, libvirt=False, linux=False):
         image, modules = artifacts.kernel(private)
-        root = artifacts.initramfs(modules, uefi, libvirt and (
-            libvirtfiles.files(libvirtfiles.root(libvirt == 'pristine'))))
+        more = linuxfiles.files() if linux else {}
+        if libvirt:
+            more |= libvirtfiles.files(
+                libvirtfiles.root(libvirt == 'pristine'))
+        root = artifacts.initramfs(modules, uefi, more)
         self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
         self._console = Path(self._dir.name) / 'console'
         theirs = self._open(self._tail)

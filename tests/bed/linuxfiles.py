@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A Linux that L1 runs as a guest: the same Debian kernel, and an initramfs that
+says what it saw.
+"""
+from . import artifacts
+from .artifacts import made, paths
+
+# Below Machine.path()
+KERNEL, ROOT = 'linux/kernel', 'linux/root'
+# What the guest says before it writes its memory, and last, with name=value words
+UP, SAID = 'linux-guest: up', 'linux-guest: did '
+MIB_EACH = 160          # what each CPU writes
+
+# By taskset each CPU has to do its share; the folder is a tmpfs of its own, since
+# the root takes half of the memory at most
+INIT = f'''#!/bin/busybox sh
+# PID 1 of the guest
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+mount -t tmpfs -o size=90% tmp /tmp
+echo "{UP}"
+for mask in 1 2; do
+    taskset $mask dd if=/dev/zero of=/tmp/$mask bs=1M count={MIB_EACH} &
+done 2>/dev/null
+wait
+set -- $(du -sm /tmp)
+echo "{SAID}cpus=$(grep -c ^processor /proc/cpuinfo) mib=$1"
+poweroff -f
+'''
+
+
+def files():
+    """{path in L1: file} of the kernel and its initramfs."""
+    image, _ = artifacts.kernel()
+    busybox, root = artifacts.busybox(), paths.BED / 'linux-guest.cpio'
+    made.ensure(root, made.digest([busybox], [INIT]),
+                lambda: root.write_bytes(artifacts.cpio({
+                    '/init': INIT.encode(),
+                    '/bin/busybox': busybox.read_bytes()})))
+    return {f'/prefault/{KERNEL}': image, f'/prefault/{ROOT}': root}
