@@ -2,15 +2,17 @@
 """A Linux guest with two vCPUs comes up, and uses its memory without faults.
 
 Once it came up in 3 of 6 tries only, because of a race of the emulator below
-(patches/bed/10.2/0002-ignne.patch).  With PREFAULT_LONG in the environment it has
-to come up 20 times of 20.
+(patches/bed/10.2/0002-ignne.patch).  With `scripts/check --long` it has to come up
+20 times of 20.
 """
 import os
 import re
 import unittest
 
-from common import BedTest, RUN_SECONDS, bed
+from common import BedTest, RUN_SECONDS, machine_of
 from bed import linuxfiles
+
+BED = {'linux': True}
 
 CPUS = 2
 MIB_OF_RAM = 512
@@ -26,13 +28,9 @@ STAY = ['-no-reboot', '-no-shutdown']
 
 class LinuxGuest(BedTest):
 
-    @classmethod
-    def setUpClass(cls):
-        cls.machine = bed.shared(linux=True)
-
     def started(self):
         """A new guest; its console is QEMU's output."""
-        self.machine = bed.shared(linux=True)   # anew if L1 has ended
+        self.machine = machine_of(__name__)     # anew if L1 has ended
         qemu = self.machine.qemu(
             '-machine', 'q35', '-accel', 'kvm,prefault=on', '-cpu', 'host',
             '-smp', str(CPUS), '-m', f'{MIB_OF_RAM}M', '-nodefaults',
