@@ -142,7 +142,7 @@ class Machines(Machine):
     def test_arm64(self):
         self.patch('os.uname', lambda: SimpleNamespace(machine='aarch64'))
         self.assertIn('the test bed needs an x86_64 machine, and this is '
-                      'aarch64', self.refused(system.need_x86, 'the test bed'))
+                      'aarch64', self.refused(system.need_x86, 'the test bed needs'))
 
     def test_path_that_qemu_refuses(self):
         for path in '/a b/c', '/a:b':

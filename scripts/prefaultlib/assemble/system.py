@@ -60,10 +60,10 @@ def need_debian(what):
 def need_x86(what):
     """Fail unless this machine's CPU is the one that our guests are for.
 
-    what: what needs it, for instance 'the test bed'
+    what: what needs it, for instance 'the test bed needs'
     """
     if os.uname().machine != MACHINE:
-        raise Fail(f'{what} needs an {MACHINE} machine, and this is '
+        raise Fail(f'{what} an {MACHINE} machine, and this is '
                    f'{os.uname().machine}: what works here is {WORKS}')
 
 

@@ -199,7 +199,7 @@ def prepare(needs, options):
 
     Tests that need what cannot be had are skipped, and say so.
     """
-    system.need_x86('the test bed')
+    system.need_x86('the test bed needs')
     if not options.quick:
         build('pristine')       # compared with, and L0 of the beds
     for name, make in BED_PARTS.items():
