@@ -167,7 +167,7 @@ class Cases(unittest.TestCase):
     def verdicts(self, suite, result, **output):
         record = {'name': 'x:y / a test', 'result': result, **output}
         made = suite.__new__(suite)
-        made.stopped = set()
+        made.stopped, made.bound = set(), 300
         made.build = SimpleNamespace(source='/b/src/tree', folder='/b/libvirt')
         return made.verdicts_of(record)
 
@@ -189,6 +189,15 @@ class Cases(unittest.TestCase):
         self.assertEqual(
             self.verdicts(libvirt.Suite, 'OK', stderr=text),
             {'a test: check a.xml against a.rng': 'passed'})
+
+    def test_program_that_was_stopped(self):
+        """It is named, and what it had done until then counts."""
+        with mock.patch('prefaultlib.say.info') as said:
+            self.assertEqual(
+                self.verdicts(qemu.Suite, 'FAIL', stdout='ok 1 /a',
+                              returncode=124),
+                {'a test: /a': 'passed', 'a test': 'failed'})
+        said.assert_called_with('a test was stopped after 300 s')
 
     def test_program_without_cases(self):
         for result, verdict in (('OK', 'passed'), ('EXPECTEDFAIL', 'passed'),

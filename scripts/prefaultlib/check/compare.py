@@ -33,7 +33,8 @@ class Suite:
     def __init__(self, build):
         """@build: a directory.Build, configured"""
         self.build = build
-        self.stopped = set()    # programs that were, after BOUND_SECONDS
+        self.bound = BOUND_SECONDS      # for each program
+        self.stopped = set()            # those that took longer
         self.tests = {test['name']: test for test in build.introspect('tests')
                       if self.is_wanted(test)}
 
@@ -83,12 +84,12 @@ class Suite:
         if not names:
             return {}
         log = paths.LOGS / f'{logbase}-{self.build.variant}.log'
-        # An old answer must not pass for this run's
-        answer = self.build.folder / f'meson-logs/{logbase}.json'
+        # Meson adds the wrapper's name.  An old answer must not pass for this run's
+        answer = self.build.folder / f'meson-logs/{logbase}-timeout.json'
         answer.unlink(missing_ok=True)
         command = [*self.build.meson, 'test', '--no-rebuild',
                    '--num-processes', '2', '--timeout-multiplier', '0',
-                   '--wrapper', f'timeout --kill-after=10 {BOUND_SECONDS}',
+                   '--wrapper', f'timeout --kill-after=10 {self.bound}',
                    '--logbase', logbase, *names]
         since = time.monotonic()
         with open(log, 'w', encoding='utf-8') as out:
@@ -127,7 +128,7 @@ class Suite:
             found[program] = whole
         if record.get('returncode') == STOPPED:
             self.stopped.add(program)
-            say.info(f'{program} was stopped after {BOUND_SECONDS} s')
+            say.info(f'{program} was stopped after {self.bound} s')
         return found
 
 
@@ -213,14 +214,17 @@ def report(results, name, worse):
 class Comparison:
     """One suite on both trees."""
 
-    def __init__(self, name, suite, trees, choose=lambda name: True):
+    def __init__(self, name, suite, trees, choose=lambda name: True,
+                 bound=BOUND_SECONDS):
         """
         @name:   of the suite, for the results and the known verdicts
         @suite:  the project's class of Suite
         @trees:  {'pristine': function, 'patched': function}: each returns its
                  Build, configured
         @choose: tells of a test's name whether it is run
+        @bound:  seconds that a program may take
         """
+        self.bound = bound
         self.name = name
         self.suite = suite
         self.trees = trees
@@ -251,6 +255,7 @@ class Comparison:
         """The Suite of a tree, its chosen tests' programs built."""
         if tree not in self.suites:
             made = self.suite(self.trees[tree]())
+            made.bound = self.bound
             made.tests = {name: test for name, test in made.tests.items()
                           if self.choose(name)}
             made.make(list(made.tests))

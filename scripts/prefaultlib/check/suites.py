@@ -24,6 +24,7 @@ from .tap import Program
 
 UNIT_TIMEOUT = 300
 QTEST_TIMEOUT = 600
+MIGRATION_TIMEOUT = 3600
 
 # An error has to end the test; a leak check has to happen.
 SANITIZER_ENV = {
@@ -165,15 +166,16 @@ def upstream(results, options, _chosen):
 
 def migration(results, options, _chosen):
     compare_qemu(results, options, 'migration',
-                 lambda name: name == qemu_tests.LONG, 1)
+                 lambda name: name == qemu_tests.LONG, 1, MIGRATION_TIMEOUT)
 
 
-def compare_qemu(results, options, name, choose, floor):
+def compare_qemu(results, options, name, choose, floor,
+                 bound=compare.BOUND_SECONDS):
     """Run a choice of QEMU's own tests on both trees."""
     compare.Comparison(
         name, qemu_tests.Suite,
         {'patched': partial(configured, 'default'),
-         'pristine': partial(configured, 'pristine')}, choose).run(
+         'pristine': partial(configured, 'pristine')}, choose, bound).run(
              results, floor, options.long, options.record)
 
 
