@@ -4,9 +4,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One static program, on a virtio-serial port inside the test bed's L1
- * (agent /dev/vportNpM) or on a host (agent, on its standard input, which
- * must be a socket).  Times are CLOCK_MONOTONIC of the machine it runs on, in
+ * One static program, on a virtio-serial or serial port inside the test bed's
+ * L1 (agent DEVICE) or on a host (agent, on its standard input, which must be a
+ * socket).  Times are CLOCK_MONOTONIC of the machine it runs on, in
  * ns, taken right before a write and right after a read.  It guarantees that
  * nothing it started outlives it: when the control channel closes, all
  * children are killed and reaped, and it exits.
@@ -41,6 +41,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "agent-proto.h"
@@ -330,6 +331,18 @@ static void keep_a_vm(void)
     }
 }
 
+/* A serial port carries bytes as they are, as fast as it can. */
+static void make_raw(int fd)
+{
+    struct termios how;
+
+    if (!tcgetattr(fd, &how)) {
+        cfmakeraw(&how);
+        cfsetspeed(&how, B115200);
+        tcsetattr(fd, TCSANOW, &how);
+    }
+}
+
 static void on_child(int number)
 {
     (void)number;       /* only there to interrupt poll() */
@@ -338,7 +351,7 @@ static void on_child(int number)
 int main(int argc, char **argv)
 {
     struct sigaction action = { .sa_handler = on_child };
-    int fd = argc > 1 ? open(argv[1], O_RDWR | O_CLOEXEC) : 0;
+    int fd = argc > 1 ? open(argv[1], O_RDWR | O_CLOEXEC | O_NOCTTY) : 0;
 
     if (fd < 0 || (fd == 0 && (fd = fcntl(0, F_DUPFD_CLOEXEC, 3)) < 0)) {
         fprintf(stderr, "agent: %s: %s\n", argv[1], strerror(errno));
@@ -346,6 +359,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGCHLD, &action, NULL);
+    make_raw(fd);
     stream_open(&control, fd);
     report_to(fd);
     keep_a_vm();

@@ -29,7 +29,7 @@ TESTS = paths.ROOT / 'tests'
 
 KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
 KERNEL_SUITES = ('bookworm-backports', 'trixie')
-MODULES = ('kvm-amd',)          # loaded at boot
+MODULES = ('kvm-amd',)          # loaded at boot, unless kernel() is told others
 # For BedMachine.load()
 MODULES_EXTRA = ('loop', 'vfio-pci', 'vfio-iommu-type1')
 TOOLS = ('mke2fs', 'setpriv')   # those that the host has; see Machine.tool()
@@ -56,6 +56,7 @@ GUESTS = ['guest.bin', 'kernel.elf', 'guest.efi', 'convert.bin']
 
 INIT = '''#!/bin/busybox sh
 # PID 1 of L1: what the agent needs, then the agent, then off.
+# The kernel's command line has AGENT=DEVICE, and MODULE.NAME=VALUE for modules.
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -68,15 +69,13 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 echo +memory +hugetlb > /sys/fs/cgroup/cgroup.subtree_control
 echo always > /sys/kernel/mm/transparent_hugepage/enabled
 for module in $(ls /modules/*.ko 2>/dev/null); do
-    insmod $module || echo "no $module"
+    name=$(basename $module .ko | sed 's/^[0-9]*-//; s/-/_/g')
+    insmod $module $(tr ' ' '\\n' </proc/cmdline | sed -n "s/^$name\\.//p") ||
+        echo "no $module"
 done
 chmod 666 /dev/kvm
-for port in /sys/class/virtio-ports/*; do
-    if [ "$(cat $port/name)" = prefault.agent ]; then
-        cd /tmp
-        /prefault/agent /dev/${port##*/}
-    fi
-done
+cd /tmp
+/prefault/agent $AGENT
 poweroff -f
 '''
 
@@ -135,12 +134,13 @@ def programs():
     return {name: out / name for name in [*PROGRAMS, *GUESTS]}
 
 
-def kernel(private=False):
+def kernel(private=False, loaded=MODULES):
     """L1's kernel, unpacked or built once: (image, {path in L1: module}).
 
     Modules at the top are loaded at boot, in order; BedMachine.load() has the
     others.
     private: the one with guest_memfd and tests/module
+    loaded:  names of modules, with all they need
     """
     if private:
         return private_kernel()
@@ -150,7 +150,7 @@ def kernel(private=False):
     if not images:
         skip(f'{KERNEL_PACKAGE} holds no kernel', f'remove {tree}')
     modules = {}
-    for folder, names in (('', MODULES), ('extra/', MODULES_EXTRA)):
+    for folder, names in (('', loaded), ('extra/', MODULES_EXTRA)):
         for i, path in enumerate(module_order(tree, names)):
             name = path.name.split('.')[0]
             modules[f'/modules/{folder}{i:02d}-{name}.ko'] = path

@@ -12,7 +12,8 @@ import tempfile
 import unittest
 
 from . import artifacts
-from .machine import CAP_PRE_FAULT_MEMORY, BedMachine, Machine, die_with_parent
+from .emulated import die_with_parent
+from .machine import CAP_PRE_FAULT_MEMORY, BedMachine, Machine
 
 KVM = '/dev/kvm'
 KVM_CHECK_EXTENSION = 0xae03

@@ -45,12 +45,14 @@ class Process:
 class Link:
     """The channel to one agent.
 
-    explain: function that returns text for error messages, for instance the
-             end of the machine's console
+    explain:  function that returns text for error messages, for instance the
+              end of the machine's console
+    patience: all timeouts are multiplied by it, for a slow machine
     """
 
-    def __init__(self, sock, explain=lambda: ''):
+    def __init__(self, sock, explain=lambda: '', patience=1):
         self._sock = sock
+        self.patience = patience
         self._explain = explain
         self._news = threading.Condition()
         self._processes = {}
@@ -61,6 +63,7 @@ class Link:
 
     def wait(self, done, timeout, what):
         """Return done() as soon as it is true; BedTimeout after timeout s."""
+        timeout *= self.patience
         end = time.monotonic() + timeout
         with self._news:
             while True:

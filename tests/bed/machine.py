@@ -5,26 +5,19 @@ Both kinds offer what Machine describes.  A machine that cannot be had raises
 unittest.SkipTest naming what is missing.
 """
 import atexit
-import ctypes
 import os
-import signal
 import socket
-import subprocess
-import tempfile
-import unittest
-from pathlib import Path
 
 from . import artifacts, libvirtfiles, linuxfiles
+from .emulated import Emulated
 from .knobs import Knobs
 from .link import BedError, Link
 from .qemu import Qemu
 
 BOOT_SECONDS = 90
 CAP_PRE_FAULT_MEMORY = 236
-PR_SET_PDEATHSIG = 1
-_PRCTL = ctypes.CDLL(None).prctl
 
-
+# Removes all but libvirt's folders from the folder $0
 CLEAR = '''cd "$0" && for name in *; do
     case $name in lv*) ;; *) rm -rf "$name" ;; esac
 done'''
@@ -34,7 +27,7 @@ class Machine:
     """A Linux with /dev/kvm, reached through the agent.
 
     A context manager: leaving it stops the machine and all that runs in it.
-    kind is 'bed' or 'host'.
+    kind is 'bed', 'intel' or 'host'.
     """
 
     kind = None
@@ -178,11 +171,15 @@ class Machine:
 
     def _open(self, explain):
         """A link and the socket that is the agent's end of it."""
-        self._count = 0
         ours, theirs = socket.socketpair()
-        self.link = Link(ours, explain)
-        atexit.register(self.close)
+        self.talk(ours, explain)
         return theirs
+
+    def talk(self, sock, explain, patience=1):
+        """Use the socket as the link; see Link for the rest."""
+        self._count = 0
+        self.link = Link(sock, explain, patience)
+        atexit.register(self.close)
 
 
 # Without ERMS, L1 zeroes memory by words.  TCG emulates `rep stosb` one byte at a
@@ -200,7 +197,7 @@ ASSIGNABLE = ['-device', 'intel-iommu', '-device', 'edu,addr=0x10']
 OVMF_MACHINE = 'q35,i8042=off,sata=off'
 
 
-class BedMachine(Knobs, Machine):
+class BedMachine(Knobs, Emulated, Machine):
     """L1: a Debian kernel with kvm-amd and nested paging, emulated by TCG.
 
     smp, mem: L1's CPUs and memory
@@ -226,22 +223,16 @@ class BedMachine(Knobs, Machine):
             more |= libvirtfiles.files(
                 libvirtfiles.root(libvirt == 'pristine'))
         root = artifacts.initramfs(modules, uefi, more)
-        self._dir = tempfile.TemporaryDirectory(prefix='prefault-bed-')
-        self._console = Path(self._dir.name) / 'console'
-        theirs = self._open(self._tail)
+        self.prepare()
+        theirs = self._open(self.tail)
         argv = [artifacts.l0_qemu(uefi), *numa(nodes, smp, mem)]
         argv += self._argv(smp, mem, icount, image, root, theirs.fileno())
         argv += ASSIGNABLE if vfio else []
-        with open(Path(self._dir.name) / 'l0', 'wb') as log:
-            self._l0 = subprocess.Popen(
-                [str(word) for word in argv], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, pass_fds=[theirs.fileno()],
-                preexec_fn=die_with_parent, start_new_session=True)
-        theirs.close()
         try:
-            self.link.wait(lambda: self.link.hello, BOOT_SECONDS,
-                           "the agent in the bed's L1")
-            self._check()
+            self.start(argv, pass_fds=[theirs.fileno()])
+            theirs.close()
+            self.wait_agent(BOOT_SECONDS)
+            self.check_parameter('kvm_amd', 'npt', 'Y')
         except BaseException:
             self.close()
             raise
@@ -257,53 +248,13 @@ class BedMachine(Knobs, Machine):
         return [*folders, '-machine', 'q35', *timing,
                 '-cpu', CPU, '-m', mem, '-smp', smp,
                 '-nodefaults', '-display', 'none', '-no-reboot',
-                '-monitor', 'none', '-serial', f'file:{self._console}',
+                '-monitor', 'none', '-serial', f'file:{self.console}',
                 '-kernel', image, '-initrd', root,
                 '-append', 'console=ttyS0 panic=-1 quiet kvm_amd.npt=1 '
-                'intel_iommu=on',
+                'intel_iommu=on AGENT=/dev/vport0p1',
                 '-chardev', f'socket,id=agent,fd={agent_fd}',
                 '-device', 'virtio-serial-pci',
-                '-device', 'virtserialport,chardev=agent,name=prefault.agent']
-
-    def _check(self):
-        try:
-            if self.read('/sys/module/kvm_amd/parameters/npt').strip() == 'Y':
-                return
-        except OSError:
-            pass
-        raise unittest.SkipTest("the bed's L1 has no kvm-amd with nested "
-                                f'paging (its console says: {self._tail()})')
-
-    def _tail(self):
-        """The end of L1's console and of what L0 said."""
-        text = ''
-        for name in ('l0', 'console'):
-            path = Path(self._dir.name) / name
-            if path.exists():
-                lines = path.read_text(errors='replace').splitlines()
-                text += f'-- {name}:\n' + '\n'.join(lines[-15:]) + '\n'
-        return text
-
-    def path(self, name):
-        return f'/prefault/{name}'
-
-    def scratch(self, name):
-        return f'/tmp/{name}'
-
-    def clear(self):
-        """Likewise, and let L1 have huge pages again for the next test."""
-        super().clear()
-        if not self.link.closed:
-            self.run('/bin/sh', '-c', 'cd /proc/sys/vm; echo 3 > drop_caches; '
-                     'echo 1 > compact_memory')
-
-    def tool(self, name):
-        """The path of one of artifacts.TOOLS; SkipTest if it is not there."""
-        path = f'/prefault/tools/{name}'
-        if self.run('/bin/test', '-x', path)[0]:
-            artifacts.skip(f'no {name}',
-                           'install the packages e2fsprogs and util-linux')
-        return path
+                '-device', 'virtserialport,chardev=agent,nr=1']
 
     def variables(self):
         """A new flash image of UEFI variables; its path."""
@@ -329,14 +280,6 @@ class BedMachine(Knobs, Machine):
             self.write(path, text)
         return VFIO_DEVICE
 
-    def close(self):
-        atexit.unregister(self.close)
-        self.link.close()
-        if self._l0.poll() is None:
-            self._l0.kill()
-        self._l0.wait()
-        self._dir.cleanup()
-
 
 def numa(nodes, smp, mem):
     """L0's arguments for NUMA nodes of the same size."""
@@ -361,11 +304,6 @@ def convert(**files):
         text = str(value).replace(',', ',,')
         argv += ['-fw_cfg', f'name=opt/prefault/{name},string={text}']
     return argv
-
-
-def die_with_parent():
-    """In a new child: be killed when the thread that started it ends."""
-    _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 _SHARED = {}

@@ -13,7 +13,7 @@ MIB = 1 << 20
 RUN_SECONDS = 120
 
 
-def machine_of(module):
+def machine_of(module, kind=bed.BedMachine):
     """The shared machine of the kind that a test module's BED names.
 
     BED: options of bed.shared(); scripts/check reads it, too
@@ -22,7 +22,7 @@ def machine_of(module):
     """
     wanted = getattr(sys.modules[module], 'BED', {})
     if not os.environ.get('PREFAULT_HOST'):
-        return bed.shared(**wanted)
+        return bed.shared(kind, **wanted)
     if wanted:
         words = ', '.join(f'{name}={value}' for name, value in wanted.items())
         raise unittest.SkipTest(f'host: it takes an emulated machine ({words})')
@@ -33,11 +33,16 @@ def machine_of(module):
 
 
 class BedTest(unittest.TestCase):
-    """A test with the shared machine; skipped where there is none."""
+    """A test with the shared machine; skipped where there is none.
+
+    kind: of machine, for bed.shared()
+    """
+
+    kind = bed.BedMachine
 
     @classmethod
     def setUpClass(cls):
-        cls.machine = machine_of(cls.__module__)
+        cls.machine = machine_of(cls.__module__, cls.kind)
         cls.addClassCleanup(cls.machine.clear)
 
     def __init__(self, *args):
@@ -154,7 +159,8 @@ class BedTest(unittest.TestCase):
 
     def until(self, condition, what):
         """Poll until the condition holds; if never, say what the guests do."""
-        deadline = time.monotonic() + RUN_SECONDS
+        deadline = (time.monotonic()
+                    + RUN_SECONDS * self.machine.link.patience)
         while not condition():
             if time.monotonic() > deadline:
                 self.fail('\n'.join([f'never {what}', *(

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What it is all for, on Intel's nested paging: no fault in a guest that writes
+all its memory, after firmware and a reset too.
+
+Few guests, and small ones: the bed takes seconds to start each.
+"""
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'functional'))
+import bed  # noqa: E402
+from common import BedTest, MIB  # noqa: E402
+
+MIB_OF_RAM = 128
+# Guest memory in huge pages, less the first one, which holds what firmware has
+HUGE = MIB_OF_RAM // 2 - 1
+
+
+class Ept(BedTest):
+
+    kind = bed.IntelMachine
+
+    def ready(self, prefault, machine='microvm'):
+        """A guest that halts before it writes: SeaBIOS starts it on pc and q35."""
+        return self.running(prefault, machine=machine, mem=f'{MIB_OF_RAM}M',
+                            kernel=machine != 'microvm')
+
+    def faults(self, qemu, what):
+        """Faults while the guest writes all of its RAM."""
+        sweep, faults = qemu.sweep()
+        print(f'# note: EPT, {what}: {faults} faults in {sweep.pages} pages, '
+              f'{qemu.vm_stats()["pages_2m"]} huge mappings')
+        self.assertGreater(sweep.pages, (MIB_OF_RAM - 1) * MIB // 4096)
+        return faults
+
+    def test_microvm(self):
+        qemu = self.ready('on')
+        self.assertEqual(qemu.vm_stats()['pages_2m'], HUGE)
+        self.assertEqual(self.faults(qemu, 'microvm'), 0)
+
+    def test_faults_without_prefault(self):
+        """The measurement sees faults where there are some."""
+        for machine in 'microvm', 'q35':
+            with self.subTest(machine=machine):
+                qemu = self.ready('off', machine)
+                self.assertGreater(
+                    self.faults(qemu, f'{machine}, prefault=off'), HUGE)
+                qemu.quit()
+
+    def test_pc(self):
+        """No fault after SeaBIOS, which replaces memslots of RAM."""
+        figures = self.assert_all_mapped(self.ready('on', 'pc'), MIB_OF_RAM,
+                                         'EPT, SeaBIOS, pc')
+        self.assertFalse(figures['slot-zap-all'])
+
+    def test_q35_and_its_reset(self):
+        """The same, and again after a reset."""
+        qemu = self.ready('on', 'q35')
+        self.assert_all_mapped(qemu, MIB_OF_RAM, 'EPT, SeaBIOS, q35')
+        since = qemu.qmp('system_reset').sent_ns
+        self.assertEqual(self.completed(qemu, since).data['status'],
+                         'completed')
+        self.until(lambda: qemu.debugcon.count('READY') == 2, 'started again')
+        self.assert_all_mapped(qemu, MIB_OF_RAM, 'EPT, q35 after a reset')
+
+    def test_all_is_dropped(self):
+        """The quirk in force: an idle guest gets all of it back."""
+        figures = self.assert_all_mapped(
+            self.ready('on,slot-zap-all=on', 'pc'), MIB_OF_RAM,
+            'EPT, SeaBIOS, pc, slot-zap-all=on')
+        self.assertTrue(figures['slot-zap-all'])
+        self.assertGreaterEqual(figures['refilled'], (MIB_OF_RAM - 1) * MIB)
+
+
+if __name__ == '__main__':
+    unittest.main()
