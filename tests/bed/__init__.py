@@ -12,8 +12,9 @@
 A *machine* is where QEMU under test runs: BedMachine boots a stock Debian
 kernel with kvm-amd and nested paging under emulation, with two NUMA nodes if
 asked (nodes=2); IntelMachine the same kernel with kvm-intel and EPT, slower;
-HostMachine is this host's own KVM.  All offer the same methods (machine.Machine), and all times come from the machine's own
-CLOCK_MONOTONIC, taken by tests/agent beside QEMU.
+HostMachine is this host's own KVM.  All offer the same methods
+(machine.Machine), and all times come from the machine's own CLOCK_MONOTONIC,
+taken by tests/agent beside QEMU.
 What cannot be had is a unittest.SkipTest that names it.  Nothing started here
 outlives the Python process: the agent kills its children when its channel
 closes, and L1 then switches itself off.
@@ -32,5 +33,5 @@ from .link import BedError, BedTimeout
 
 __all__ = ['BedMachine', 'IntelMachine', 'HostMachine', 'cannot_prefault',
            'Machine', 'OVMF_MACHINE', 'convert', 'release', 'shared', 'Qemu',
-           'QmpError', 'Sweep', 'Domain',
-           'Libvirt', 'HostLibvirt', 'VirshError', 'BedError', 'BedTimeout']
+           'QmpError', 'Sweep', 'Domain', 'Libvirt', 'HostLibvirt',
+           'VirshError', 'BedError', 'BedTimeout']

@@ -21,7 +21,7 @@ from .link import BedError
 from .machine import Machine
 
 CONNECT_SECONDS = 30
-BOOT_SECONDS = 240
+BOOT_SECONDS = 60               # times PATIENCE
 PATIENCE = 4                    # how much longer all takes than in a BedMachine
 
 PACKAGES = ('install the packages bochs, bochs-term, bochsbios, vgabios, '

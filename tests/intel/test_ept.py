@@ -9,8 +9,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'functional'))
-import bed  # noqa: E402
-from common import BedTest, MIB  # noqa: E402
+from common import BedTest, MIB, bed  # noqa: E402
 
 MIB_OF_RAM = 128
 # Guest memory in huge pages, less the first one, which holds what firmware has
