@@ -133,14 +133,16 @@ def disc(arguments):
 
 def write_disc(path, image, root, line):
     """Write the CD: GRUB, the kernel, its root and its command line."""
+    fresh = path.with_suffix('.new')
     with tempfile.NamedTemporaryFile('w', suffix='.cfg') as menu:
         menu.write(f'linux /boot/linux {line}\ninitrd /boot/root\nboot\n')
         menu.flush()
-        artifacts.run(['grub-mkrescue', '-d', GRUB, '-o', path,
+        artifacts.run(['grub-mkrescue', '-d', GRUB, '-o', fresh,
                        '--install-modules=linux iso9660 normal biosdisk',
                        '--compress=no', '--themes=', '--locales=', '--fonts=',
                        f'/boot/grub/grub.cfg={menu.name}',
                        f'/boot/linux={image}', f'/boot/root={root}'])
+    fresh.replace(path)         # a bed that boots keeps the old one
 
 
 def without_symbols(path):

@@ -35,7 +35,7 @@ def machine_of(module, kind=bed.BedMachine):
 class BedTest(unittest.TestCase):
     """A test with the shared machine; skipped where there is none.
 
-    kind: of machine, for bed.shared()
+    kind: of the machine, for bed.shared()
     """
 
     kind = bed.BedMachine

@@ -4,16 +4,15 @@ all its memory, after firmware and a reset too.
 
 Few guests, and small ones: the bed takes seconds to start each.
 """
-import sys
 import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'functional'))
-from common import BedTest, MIB, bed  # noqa: E402
+from common import BedTest, MIB, bed
 
 MIB_OF_RAM = 128
 # Guest memory in huge pages, less the first one, which holds what firmware has
 HUGE = MIB_OF_RAM // 2 - 1
+
+NX_HUGE_PAGES = '/sys/module/kvm/parameters/nx_huge_pages'
 
 
 class Ept(BedTest):
@@ -46,6 +45,14 @@ class Ept(BedTest):
                 self.assertGreater(
                     self.faults(qemu, f'{machine}, prefault=off'), HUGE)
                 qemu.quit()
+
+    def test_nx_huge_pages(self):
+        """A host that does not let guests run code in huge pages."""
+        before = self.machine.read(NX_HUGE_PAGES).strip()
+        self.addCleanup(self.machine.write, NX_HUGE_PAGES, before)
+        self.machine.write(NX_HUGE_PAGES, 'force')
+        self.assertEqual(self.faults(self.ready('on'),
+                                     'microvm, nx_huge_pages=force'), 0)
 
     def test_pc(self):
         """No fault after SeaBIOS, which replaces memslots of RAM."""
