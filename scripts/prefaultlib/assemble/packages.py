@@ -14,10 +14,10 @@ from . import debs, system
 SOURCE = 'to put source trees together'
 BUILD = 'to build QEMU'
 BED = 'for the test bed'
+INTEL = "for Intel's test bed"
 LINUX = "for the bed's own Linux"
 UPSTREAM = "for QEMU's own tests"
 LIBVIRT = 'to build libvirt'
-INTEL = "for Intel's test bed"
 
 PACKAGES = {
     SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
@@ -26,6 +26,7 @@ PACKAGES = {
            'libc6-dev libseccomp-dev libnuma-dev libpmem-dev',
     BED: 'busybox-static cpio kmod e2fsprogs util-linux seabios '
          'qemu-system-data',
+    INTEL: 'bochs bochs-term bochsbios vgabios grub-pc-bin xorriso',
     LINUX: 'bc libelf-dev perl',
     UPSTREAM: 'ipxe-qemu',
     LIBVIRT: 'libnl-3-dev libnl-route-3-dev libjson-c-dev libgnutls28-dev '

@@ -81,9 +81,13 @@ def constant(path, name):
 
 
 def environment(folder):
-    """What Python needs to find the modules of a folder below tests/, and ours."""
+    """What Python needs to find the modules of a folder below tests/, and ours.
+
+    What all tests in beds share lies with the functional ones.
+    """
     return dict(os.environ, PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(
-        str(paths.ROOT / name) for name in ('scripts', f'tests/{folder}')))
+        str(paths.ROOT / name) for name in
+        ('scripts', f'tests/{folder}', 'tests/functional')))
 
 
 def session(folder):

@@ -196,6 +196,13 @@ def in_bed(results, options, chosen):
                    functional.SIDE_BY_SIDE)
 
 
+def intel(results, options, chosen):
+    """Few tests: the bed's one CPU is slow."""
+    system.need_x86("Intel's test bed needs")
+    build('default')
+    functional.run(results, 'intel', chosen, options.require_bed)
+
+
 def prepare(needs, options):
     """Build what beds are made of.
 
@@ -252,6 +259,10 @@ ROWS = (
           '30 min (warm 14), 10 GiB, 5 GiB of disk',
           needs='the test bed, or with --host a KVM that can prefault',
           files=partial(functional.names, 'functional')),
+    Suite('intel', "our QEMU on Intel's nested paging, emulated", intel,
+          lambda _: (*QEMU_PACKAGES, packages.BED, packages.INTEL),
+          '6 min (warm 4), 2 GiB, 2 GiB of disk', needs="Intel's test bed",
+          files=partial(functional.names, 'intel')),
     Suite('upstream', "QEMU's own qtests and unit tests, patched against "
           'pristine', upstream,
           lambda _: (*QEMU_PACKAGES, packages.UPSTREAM),
