@@ -50,6 +50,7 @@ romimage: file={bios}
 vgaromimage: file={vga_bios}
 ata0-master: type=cdrom, path={iso}, status=inserted
 boot: cdrom
+speaker: enabled=0
 com1: enabled=1, mode=file, dev={folder}/console
 com2: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
 log: {folder}/log
