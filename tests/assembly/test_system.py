@@ -124,8 +124,8 @@ class Distributions(Machine):
         self.patch('prefaultlib.build.directory.system_has_tools',
                    lambda: False)
         said = self.refused(directory.ensure_tools)
-        self.assertIn('has no Meson 1.5 or later with pycotap', said)
-        self.assertIn('this is Fedora', said)
+        self.assertIn('has no Meson 1.5 or later with pycotap: install both as '
+                      'Fedora Linux 43 has them', said)
 
     def test_new_meson_of_the_system_is_used(self):
         self.become(FOREIGN['Fedora'])

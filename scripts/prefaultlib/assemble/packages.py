@@ -41,7 +41,9 @@ LIBRARIES = {SOURCE: (),
 
 def announce(purposes):
     """Say what will happen to this machine before it does."""
-    say.step('this is what gets used; packages that are missing get installed')
+    say.step('this is what gets used; '
+             + ('packages that are missing get installed' if system.is_debian()
+                else f'on {system.title()} nothing is installed'))
     for purpose in purposes:
         say.info(f'{purpose}: {PACKAGES[purpose]}')
     say.info(f'downloads: {paths.CACHE}; everything generated: {paths.BUILD}')

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from .. import paths, say
-from ..assemble import debs
+from ..assemble import debs, system
 from ..assemble.tree import check_disk, write
 from ..err import Fail
 
@@ -143,12 +143,16 @@ def ensure_tools():
     shutil.rmtree(paths.TOOLS, ignore_errors=True)
     paths.TOOLS.mkdir(parents=True)
     if not system_has_tools():
+        missing = (f"{PYTHON} has no Meson {'.'.join(map(str, MESON_NEEDED))} or "
+                   'later with pycotap')
+        if not system.is_debian():
+            raise Fail(f'{missing}: install both as {system.title()} has them, '
+                       'then run this again')
         try:
             for name in ('meson', 'python3-pycotap'):
                 debs.unpack(debs.fetch(name), paths.TOOLS)
         except Fail as fail:
-            raise Fail(f"{PYTHON} has no Meson {'.'.join(map(str, MESON_NEEDED))}"
-                       f' or later with pycotap, and {fail}') from None
+            raise Fail(f'{missing}, and {fail}') from None
     # Meson starts itself again by this name; a plain script needs PYTHONPATH.
     write(MESON,
           'import sys\n'
