@@ -171,7 +171,8 @@ def environment():
     """The environment to configure and build in."""
     env = dict(os.environ)
     env.update(word.split('=', 1) for word in compiler())
-    env['PYTHONPATH'] = str(paths.TOOLS_PYTHON)
+    env['PYTHONPATH'] = os.pathsep.join(
+        [str(paths.TOOLS_PYTHON), *filter(None, [env.get('PYTHONPATH')])])
     # For ccache: the same file in another checkout is the same object.  What a
     # file includes it takes from the compiler, not from a run of the preprocessor.
     env.update(CCACHE_BASEDIR=str(paths.ROOT), CCACHE_NOHASHDIR='1',
