@@ -53,13 +53,13 @@ class Suite:
         """The environment that the tests run in."""
         return directory.environment()
 
-    def apart(self):
-        """{name: why} of tests that run by themselves in environment_apart()."""
+    def left_out(self):
+        """{name: (cases, why)} of tests that run without some of their cases."""
         return {}
 
-    def environment_apart(self):
-        """The environment of apart()."""
-        return self.environment()
+    def words_without(self, cases):
+        """What a test takes on its command line to leave cases out."""
+        raise NotImplementedError
 
     def make(self, names):
         """Build the programs of the tests, and what those need."""
@@ -72,15 +72,17 @@ class Suite:
 
     def run(self, names):
         """Run tests; returns {test: verdict}, see verdicts_of()."""
-        apart = self.apart()
+        apart = self.left_out()
         found = self._run([name for name in names if name not in apart],
-                          'upstream', self.environment())
+                          'upstream')
         for name in set(names) & set(apart):
-            say.info(f'{name} runs apart: {apart[name]}')
-        return found | self._run([name for name in names if name in apart],
-                                 'upstream-apart', self.environment_apart())
+            cases, why = apart[name]
+            say.info(f"{name} runs without {', '.join(cases)}: {why}")
+            found |= self._run([name], 'upstream-apart', [
+                '--test-args', ' '.join(self.words_without(cases))])
+        return found
 
-    def _run(self, names, logbase, env):
+    def _run(self, names, logbase, more=()):
         if not names:
             return {}
         log = paths.LOGS / f'{logbase}-{self.build.variant}.log'
@@ -90,11 +92,11 @@ class Suite:
         command = [*self.build.meson, 'test', '--no-rebuild',
                    '--num-processes', '2', '--timeout-multiplier', '0',
                    '--wrapper', f'timeout --kill-after=10 {self.bound}',
-                   '--logbase', logbase, *names]
+                   '--logbase', logbase, *more, *names]
         since = time.monotonic()
         with open(log, 'w', encoding='utf-8') as out:
             process = subprocess.Popen(
-                command, cwd=self.build.folder, env=env,
+                command, cwd=self.build.folder, env=self.environment(),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace')
             self._watch(process, out, len(names))
