@@ -62,8 +62,8 @@ def about(machine):
     return textwrap.fill(
         f"Measured on a machine {machine}.  Times and cycles are an "
         "emulator's: compare them with each other only.  Counts of faults are "
-        "KVM's own.  AMD's nested paging is all that the test bed has; Intel's "
-        "EPT was not measured.  A figure marked *host disturbed* was taken "
+        "KVM's own.  This is AMD's nested paging; on Intel's EPT "
+        "`scripts/check intel` counts faults, and times were not taken.  A figure marked *host disturbed* was taken "
         f"while other work on the host had {quiet.CALM_SHARE:.0%} or more of "
         "its CPU time.", 80)
 
