@@ -40,7 +40,8 @@ KERNEL_ARGUMENTS = ('console=ttyS0,115200', 'quiet', 'panic=-1',
                     'tsc=reliable', 'cryptomgr.notests=1',
                     f'initcall_blacklist={",".join(NEEDLESS)}')
 
-# ips says how much time an instruction takes: with few, waiting is short
+# ips says how much time an instruction takes: with few, waiting is short.  Sound is
+# named only so that Bochs does not look for a sound card of the host.
 CONFIGURATION = '''config_interface: textconfig
 display_library: term
 cpu: model=corei7_haswell_4770, count=1, ips=60000000, reset_on_triple_fault=0
@@ -50,7 +51,7 @@ romimage: file={bios}
 vgaromimage: file={vga_bios}
 ata0-master: type=cdrom, path={iso}, status=inserted
 boot: cdrom
-speaker: enabled=0
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 com1: enabled=1, mode=file, dev={folder}/console
 com2: enabled=1, mode=socket-client, dev=127.0.0.1:{port}
 log: {folder}/log

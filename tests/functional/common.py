@@ -32,6 +32,12 @@ def machine_of(module, kind=bed.BedMachine):
     return bed.shared(bed.HostMachine)
 
 
+def not_on_a_host():
+    """For a module whose tests are about the bed."""
+    if os.environ.get('PREFAULT_HOST'):
+        raise unittest.SkipTest('host: it is about an emulated machine')
+
+
 class BedTest(unittest.TestCase):
     """A test with the shared machine; skipped where there is none.
 

@@ -6,6 +6,7 @@ see the trouble which the other tests say is gone.
 """
 import unittest
 
+from common import not_on_a_host
 import bed
 
 MIB = 1 << 20
@@ -13,6 +14,7 @@ HUGE_MAPPINGS_256M = 127        # the first 2 MiB hold the BIOS alias
 
 
 def setUpModule():
+    not_on_a_host()
     bed.shared()
 
 

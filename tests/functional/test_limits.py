@@ -241,6 +241,7 @@ class NodeLimits(LimitTest):
 
     @classmethod
     def setUpClass(cls):
+        super().setUpClass()
         cls.machine = bed.shared(nodes=2)
 
     def test_pool_of_a_node(self):

@@ -8,6 +8,7 @@ import re
 import signal
 import unittest
 
+from common import not_on_a_host
 import bed
 
 BED = {'private': True}
@@ -22,6 +23,7 @@ SPIN = ['/bin/sh', '-c', 'echo on; while :; do :; done']
 
 
 def setUpModule():
+    not_on_a_host()
     bed.shared(private=True)
 
 
