@@ -69,6 +69,13 @@ class Choice(unittest.TestCase):
                              qemu | {packages.BED, packages.LINUX})
 
 
+    def test_all_of_a_suite(self):
+        """What the files of this checkout need is what can be built."""
+        self.assertEqual(functional.needs(), set(suites.BED_PARTS))
+        for name in functional.LONGEST + functional.ALONE:
+            self.assertIn(name, functional.names('functional'))
+
+
 class Order(unittest.TestCase):
     """Two processes, each of which keeps to one kind of bed while it can."""
 
@@ -84,7 +91,7 @@ class Order(unittest.TestCase):
                            ('private2', "BED = {'private': True}\n"),
                            ('virt', "BED = {'libvirt': True}\n"),
                            ('hold', ''),
-                           ('needy', "NEEDS = ('linux',)\n")):
+                           ('needy', "A, B = 1, 2\nNEEDS = ('linux',)\n")):
             path = paths.ROOT / f'tests/functional/test_{name}.py'
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f'import os\n{text}')

@@ -75,7 +75,8 @@ def needs(chosen=None):
 def constant(path, name):
     """The literal that a Python file gives the name at its top, or None."""
     for node in ast.parse(path.read_text(encoding='utf-8')).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == name:
+        if (isinstance(node, ast.Assign)
+                and getattr(node.targets[0], 'id', '') == name):
             return ast.literal_eval(node.value)
     return None
 
