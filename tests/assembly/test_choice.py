@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What scripts/check runs for the words that it is given, and in which order."""
+import re
 import tempfile
 import unittest
 from pathlib import Path
@@ -68,6 +69,12 @@ class Choice(unittest.TestCase):
             self.assertEqual(needed(functional={'test_private': []}),
                              qemu | {packages.BED, packages.LINUX})
 
+
+    def test_meson_knows_the_suites(self):
+        text = (paths.ROOT / 'meson.build').read_text(encoding='utf-8')
+        named = re.search(r'foreach suite : \[(.*?)\]', text, re.S)[1]
+        self.assertEqual(sorted(re.findall(r"'(\w+)'", named)),
+                         sorted(suites.SUITES))
 
     def test_all_of_a_suite(self):
         """What the files of this checkout need is what can be built."""
