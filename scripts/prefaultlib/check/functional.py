@@ -27,8 +27,9 @@ ALONE = ('test_hold',)
 SIDE_BY_SIDE = 2
 TIMEOUT = 1800
 
-# What a bed needs for an option libvirt=
-BED_NEEDS = {'True': ['libvirt'], "'pristine'": ['libvirt-pristine']}
+# What has to be built for an option of a bed, of suites.BED_PARTS
+BED_NEEDS = {('private', True): 'linux', ('libvirt', True): 'libvirt',
+             ('libvirt', 'pristine'): 'libvirt-pristine'}
 
 
 class File:
@@ -40,8 +41,8 @@ class File:
         self.tests = list(tests)
         self.bed = constant(self.path, 'BED') or {}
         self.needs = {*(constant(self.path, 'NEEDS') or ()),
-                      *BED_NEEDS.get(repr(self.bed.get('libvirt')), ()),
-                      *(['linux'] if self.bed.get('private') else [])}
+                      *(BED_NEEDS[option] for option in self.bed.items()
+                        if option in BED_NEEDS)}
         self.alone = name in ALONE
         # The usual bed has the most and the shortest files: they come last, and
         # even out what the others leave
