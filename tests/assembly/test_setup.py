@@ -47,6 +47,10 @@ class AssemblyTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.root)
         for silent in ('step', 'info'):
             self.patch(f'prefaultlib.say.{silent}')
+        patcher = mock.patch.dict(os.environ)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        os.environ.pop('PREFAULT_SOURCES', None)
         # What is said elsewhere is for test_system
         self.patch('prefaultlib.assemble.system.is_debian', lambda: True)
         self.patch('prefaultlib.say.Bar')

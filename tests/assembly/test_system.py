@@ -41,6 +41,12 @@ class Machine(unittest.TestCase):
         self.patch('prefaultlib.paths.TOOLS', self.root / 'tools')
         self.quiet = self.patch('prefaultlib.assemble.debs._quiet',
                                 mock.Mock(return_value=True))
+        patcher = mock.patch.dict(os.environ)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        # Those of the run that this is part of
+        for name in 'PREFAULT_SOURCES', *debs.PROXIES:
+            os.environ.pop(name, None)
         self.become(DEBIAN_12, APT)
 
     def patch(self, name, *args, **options):
@@ -180,8 +186,6 @@ class Installing(Machine):
 
     def test_proxy_of_apt_reaches_downloads(self):
         self.become(DEBIAN_12, APT, **{'apt-config': 'echo http://p:2'})
-        for name in debs.PROXIES:
-            os.environ.pop(name, None)
         handlers = source._opener().handlers  # pylint: disable=protected-access
         self.assertIn({'http': 'http://p:2', 'https': 'http://p:2'},
                       [getattr(handler, 'proxies', None)
