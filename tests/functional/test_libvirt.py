@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from domains import LibvirtTest, RESTORED, slow
+from domains import LibvirtTest, RESTORED, past_libvirt, slow
 
 BED = {'libvirt': True}
 
@@ -28,6 +28,14 @@ REFUSED = (
 
 
 class FromXml(LibvirtTest):
+
+    def test_machine_option_goes_past_libvirt(self):
+        """Without the element -machine does; see test_libvirt_unpatched, too."""
+        domain = self.running('past', None, words=past_libvirt('on'))
+        self.assertRegex(' '.join(domain.argv), '-accel kvm( |$)')
+        self.assertIn('-machine prefault=on', domain.argv)
+        self.assertEqual(self.query(domain)['status'], 'completed')
+        self.assertEqual(self.sweep_of(domain, '-machine prefault=on'), 0)
 
     def test_life_of_a_domain(self):
         """Setting and figures, from define to destroy, by virsh alone."""

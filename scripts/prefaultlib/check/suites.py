@@ -212,7 +212,7 @@ def prepare(needs, options):
     if not options.quick:
         build('pristine')       # compared with, and L0 of the beds
     for name, make in BED_PARTS.items():
-        if name in needs:
+        if name in needs and (options.long or name not in LONG_PARTS):
             try:
                 make()
             except Fail as fail:
@@ -223,6 +223,8 @@ QEMU_PACKAGES = (packages.SOURCE, packages.BUILD)
 BED_PARTS = {'linux': lambda: linux.Linux().build(),
              'libvirt': partial(installed, 'libvirt'),
              'libvirt-pristine': partial(installed, 'libvirt-pristine')}
+# Built for --long only: it takes minutes, for one file of tests
+LONG_PARTS = ('libvirt-pristine',)
 
 
 def bed_packages(chosen):
