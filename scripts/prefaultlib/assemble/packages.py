@@ -32,6 +32,7 @@ PACKAGES = {
     LIBVIRT: 'libnl-3-dev libnl-route-3-dev libjson-c-dev libgnutls28-dev '
              'libtirpc-dev libxml2-dev libxml2-utils xsltproc',
 }
+DEMO = (SOURCE, BUILD, BED)
 # What is looked for where packages have other names
 PROGRAMS = {SOURCE: ('patch', 'tar', 'xz', 'bzip2', 'git'),
             BUILD: ('gcc', 'make', 'ninja', 'pkg-config')}
