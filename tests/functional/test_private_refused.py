@@ -2,7 +2,7 @@
 """What cannot work with sw-protected-vm is refused, with a sentence."""
 import unittest
 
-from common import BedTest, RUN_SECONDS
+from common import RUN_SECONDS
 from private import PrivateTest
 import bed
 
@@ -94,17 +94,6 @@ class Refusing(PrivateTest):
                 self.assertEqual(qemu.qmp('qom-get', path='/machine',
                                           property='smm').value, 'off')
                 qemu.quit()
-
-
-class OrdinaryKernel(BedTest):
-    """A kernel without the VM type, as distributions have it."""
-
-    def test_refused(self):
-        with self.assertRaisesRegex(
-                bed.BedError, r'vm-type sw-protected-vm \(takes Linux 6.8 or '
-                r'later with CONFIG_KVM_SW_PROTECTED_VM, and nested paging\) '
-                'not supported by KVM'):
-            self.machine.guest(*OBJECT, machine=f'microvm,{ONE}', paused=True)
 
 
 if __name__ == '__main__':
