@@ -116,6 +116,19 @@ class Order(unittest.TestCase):
         # hold is alone in its process
         self.assertEqual(len({session for session, _ in self.ran}), 2)
 
+    def test_a_process_keeps_to_its_kind(self):
+        """Also where another process has taken the one before."""
+        virt, private, plain = (
+            functional.File('functional', f'test_{name}')
+            for name in ('virt', 'private2', 'plain'))
+        left = [virt, private, plain]
+        last = functional.File('functional', 'test_private')
+        taken = []
+        while last:
+            last = functional.take(left, last)
+            taken.append(last)
+        self.assertEqual(taken, [private, virt, plain, None])
+
     def test_needs(self):
         for name, needs in (('plain', set()), ('private', {'linux'}),
                             ('virt', {'libvirt'}), ('needy', {'linux'})):

@@ -98,27 +98,31 @@ def session(folder):
                    environment(folder))
 
 
+def take(left, last):
+    """Remove a File from those that are left and return it: the first of the last
+    one's kind, or the first, or None."""
+    same = [file for file in left if last and file.bed == last.bed]
+    file = (same or left or [None])[0]
+    if file:
+        left.remove(file)
+    return file
+
+
 def run(results, folder, chosen=None, skip_fails=False, side_by_side=1):
     """Run files(); those that need the machine alone at the end."""
     wanted = files(folder, chosen)
     left, lock = sorted((file for file in wanted if not file.alone),
                         key=lambda file: file.order), Lock()
 
-    def take(last):
-        """The next of the last one's kind, or the next."""
-        with lock:
-            same = [file for file in left if last and file.bed == last.bed]
-            file = (same or left or [None])[0]
-            if file:
-                left.remove(file)
-            return file
-
     def work(_):
+        last = None
         with session(folder) as mine:
-            file = take(None)
-            while file:
-                file.run(mine, results, skip_fails)
-                file = take(file)
+            while True:
+                with lock:
+                    last = take(left, last)
+                if not last:
+                    return
+                last.run(mine, results, skip_fails)
 
     with ThreadPoolExecutor(side_by_side) as pool:
         for _ in pool.map(work, range(side_by_side)):
