@@ -23,8 +23,7 @@
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "standard-headers/linux/kvm_para.h"
 #include "system/hostmem.h"
-#include "system/kvm-attributes.h"
-#include "system/kvm-conversion.h"
+#include "system/kvm-prefault.h"
 #include "system/ramblock.h"
 #include "system/reset.h"
 
@@ -47,29 +46,30 @@ static SwProtectedVm *sw_protected_vm(void)
 }
 
 /* Firmware and option ROMs, which no memory backend owns, stay shared */
-static bool block_begins_private(const SwProtectedVm *vm, const RAMBlock *rb)
+static bool sw_protected_vm_begins_private(const SwProtectedVm *vm,
+                                           const RAMBlock *rb)
 {
     return vm->initial_state == SW_PROTECTED_VM_INITIAL_STATE_PRIVATE &&
            object_dynamic_cast(rb->mr->owner, TYPE_MEMORY_BACKEND);
 }
 
-static int block_to_initial_state(RAMBlock *rb, void *opaque)
+static int sw_protected_vm_reset_block(RAMBlock *rb, void *opaque)
 {
     Error *err = NULL;
 
     if (rb->guest_memfd >= 0 &&
-        !kvm_conversion_convert_block(rb, block_begins_private(opaque, rb),
-                                      &err)) {
+        !kvm_conversion_convert_block(
+            rb, sw_protected_vm_begins_private(opaque, rb), &err)) {
         error_reportf_err(err, "sw-protected-vm: memory '%s' cannot be brought "
                           "to its initial state, the guest is stopped: ",
                           rb->idstr);
-        kvm_attributes_stop_guest();
+        kvm_prefault_stop_guest();
     }
     return 0;
 }
 
-static void ram_block_added(RAMBlockNotifier *n, void *host, size_t size,
-                            size_t max_size)
+static void sw_protected_vm_block_added(RAMBlockNotifier *n, void *host,
+                                        size_t size, size_t max_size)
 {
     SwProtectedVm *vm = container_of(n, SwProtectedVm, ram_notifier);
     ram_addr_t offset;
@@ -78,16 +78,16 @@ static void ram_block_added(RAMBlockNotifier *n, void *host, size_t size,
     RCU_READ_LOCK_GUARD();
     rb = qemu_ram_block_from_host(host, false, &offset);
     if (rb) {
-        block_to_initial_state(rb, vm);
+        sw_protected_vm_reset_block(rb, vm);
     }
 }
 
 /*
  * Registered before any device, so that it comes first: what devices load at
- * reset is for the memory as the guest is going to find it.  A guest that wakes up
- * finds its memory as it left it.
+ * reset is for the memory as the guest is going to find it.  A guest that wakes
+ * up finds its memory as it left it.
  */
-static void return_to_initial_state(Object *obj, ResetType type)
+static void sw_protected_vm_reset_hold(Object *obj, ResetType type)
 {
     RAMBlock *rb;
 
@@ -96,16 +96,16 @@ static void return_to_initial_state(Object *obj, ResetType type)
     }
     RCU_READ_LOCK_GUARD();
     RAMBLOCK_FOREACH(rb) {
-        block_to_initial_state(rb, obj);
+        sw_protected_vm_reset_block(rb, obj);
     }
 }
 
-static ResettableState *get_reset_state(Object *obj)
+static ResettableState *sw_protected_vm_get_reset_state(Object *obj)
 {
     return &SW_PROTECTED_VM(obj)->reset_state;
 }
 
-static bool refuse_smm(Error **errp)
+static bool sw_protected_vm_refuse_smm(Error **errp)
 {
     X86MachineState *x86ms = (X86MachineState *)
         object_dynamic_cast(OBJECT(current_machine), TYPE_X86_MACHINE);
@@ -125,7 +125,7 @@ static bool refuse_smm(Error **errp)
     return true;
 }
 
-static bool enable_conversion(Error **errp)
+static bool sw_protected_vm_enable_hypercall(Error **errp)
 {
     if (!kvm_enable_hypercall(BIT_ULL(KVM_HC_MAP_GPA_RANGE))) {
         error_setg(errp, "sw-protected-vm: KVM does not pass "
@@ -136,7 +136,7 @@ static bool enable_conversion(Error **errp)
     return true;
 }
 
-static bool block_migration(SwProtectedVm *vm, Error **errp)
+static bool sw_protected_vm_block_migration(SwProtectedVm *vm, Error **errp)
 {
     error_setg(&vm->migration_blocker, "sw-protected-vm: private memory cannot "
                "be read, so this guest cannot be migrated or saved");
@@ -147,12 +147,13 @@ static int sw_protected_vm_kvm_init(ConfidentialGuestSupport *cgs, Error **errp)
 {
     SwProtectedVm *vm = SW_PROTECTED_VM(cgs);
 
-    if (!refuse_smm(errp) || !enable_conversion(errp) ||
-        !block_migration(vm, errp)) {
+    if (!sw_protected_vm_refuse_smm(errp) ||
+        !sw_protected_vm_enable_hypercall(errp) ||
+        !sw_protected_vm_block_migration(vm, errp)) {
         return -EINVAL;
     }
     kvm_attributes_track();
-    vm->ram_notifier.ram_block_added = ram_block_added;
+    vm->ram_notifier.ram_block_added = sw_protected_vm_block_added;
     ram_block_notifier_add(&vm->ram_notifier);
     qemu_register_resettable(OBJECT(vm));
     cgs->ready = true;
@@ -204,12 +205,13 @@ bool sw_protected_vm_bios_init(X86MachineState *x86ms, char *filename,
     return true;
 }
 
-static int get_initial_state(Object *obj, Error **errp)
+static int sw_protected_vm_get_initial_state(Object *obj, Error **errp)
 {
     return SW_PROTECTED_VM(obj)->initial_state;
 }
 
-static void set_initial_state(Object *obj, int value, Error **errp)
+static void sw_protected_vm_set_initial_state(Object *obj, int value,
+                                              Error **errp)
 {
     if (SW_PROTECTED_VM(obj)->parent_obj.parent_obj.ready) {
         error_setg(errp, "sw-protected-vm: initial-state cannot be changed any "
@@ -241,8 +243,8 @@ static void sw_protected_vm_class_init(ObjectClass *oc, const void *data)
     X86ConfidentialGuestClass *x86c = X86_CONFIDENTIAL_GUEST_CLASS(oc);
     ResettableClass *rc = RESETTABLE_CLASS(oc);
 
-    rc->get_state = get_reset_state;
-    rc->phases.hold = return_to_initial_state;
+    rc->get_state = sw_protected_vm_get_reset_state;
+    rc->phases.hold = sw_protected_vm_reset_hold;
     cgsc->kvm_init = sw_protected_vm_kvm_init;
     x86c->kvm_type = sw_protected_vm_kvm_type;
     x86c->adjust_cpuid_features = sw_protected_vm_adjust_cpuid;
@@ -250,7 +252,9 @@ static void sw_protected_vm_class_init(ObjectClass *oc, const void *data)
     object_class_property_add_enum(oc, "initial-state",
                                    "SwProtectedVmInitialState",
                                    &SwProtectedVmInitialState_lookup,
-                                   get_initial_state, set_initial_state);
-    object_class_property_set_description(oc, "initial-state",
+                                   sw_protected_vm_get_initial_state,
+                                   sw_protected_vm_set_initial_state);
+    object_class_property_set_description(
+        oc, "initial-state",
         "How RAM is when the guest starts: private or shared");
 }

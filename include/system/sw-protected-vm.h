@@ -13,9 +13,9 @@
  * @readonly: its file is opened read-only
  * @errp: set if so
  *
- * A read-only file cannot give back what is converted to private, and KVM has no
- * memslot that is both read-only and guest_memfd: QEMU would abort when it maps
- * the memory.
+ * A read-only file cannot give back what is converted to private, and KVM has
+ * no memslot that is both read-only and guest_memfd: QEMU would abort when it
+ * maps the memory.
  *
  * Context: BQL.
  *

@@ -81,7 +81,7 @@ class TestHooks(unittest.TestCase):
     project = project.QEMU
     # What a hook of ours is known by
     names = ('(?i)prefault|sw[-_]protected|'
-             'kvm[-_](attributes|memory[-_]fault|refill|retention|slot[-_]zap)')
+             'kvm_(attributes|convert|poison|retention)_')
 
     def setUp(self):
         self.tree = tree.Tree(self.project)

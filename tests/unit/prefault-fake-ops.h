@@ -17,7 +17,7 @@
 #include "qemu/thread.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
-#include "hw/core/prefault-engine.h"
+#include "../../hw/core/prefault/engine.h"
 
 #define PAGE (4 * KiB)
 #define CHUNK (4 * MiB)

@@ -13,8 +13,8 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "qemu/bitmap.h"
-#include "../../accel/kvm/kvm-attributes.c"
-#include "../../accel/kvm/kvm-conversion.c"
+#include "../../accel/kvm/prefault/attributes.c"
+#include "../../accel/kvm/prefault/conversion.c"
 
 #define PAGES 64
 #define BLOCK_PAGES 32
@@ -119,34 +119,15 @@ bool prefault_is_wanted(void)
     return true;
 }
 
-bool phase_check(MachineInitPhase phase)
-{
-    return true;
-}
-
-bool runstate_is_running(void)
-{
-    return true;
-}
-
-VMChangeStateEntry *qemu_add_vm_change_state_handler(VMChangeStateHandler *cb,
-                                                     void *opaque)
-{
-    g_assert_not_reached();
-}
-
-void qemu_del_vm_change_state_handler(VMChangeStateEntry *e)
-{
-    g_assert_not_reached();
-}
-
-void qemu_system_vmstop_request_prepare(void)
-{
-}
-
-void qemu_system_vmstop_request(RunState reason)
+void kvm_prefault_stop_guest(void)
 {
     stopped++;
+}
+
+/* Nothing is converted by the block here */
+const KVMMemoryListener *kvm_slots(void)
+{
+    g_assert_not_reached();
 }
 
 /* KVM and RAM blocks */

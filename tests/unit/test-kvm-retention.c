@@ -13,7 +13,8 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "qemu/units.h"
-#include "../../accel/kvm/kvm-retention.c"
+#include "../../accel/kvm/prefault/retention.c"
+#include "../../accel/kvm/prefault/slots.c"
 
 #define PAGE 4096
 #define SLOTS 512
@@ -31,6 +32,8 @@ typedef struct Region {
     int refs;
     uint8_t log_mask;
 } Region;
+
+KVMState *kvm_state;
 
 static Region regions[REGIONS];
 

@@ -12,7 +12,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/units.h"
-#include "hw/core/prefault-plan.h"
+#include "../../hw/core/prefault/plan.h"
 
 #define PAGE (4 * KiB)
 #define GRID (4 * MiB)

@@ -13,7 +13,7 @@
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "qapi/error.h"
-#include "hw/core/prefault-engine.h"
+#include "engine.h"
 #include "trace.h"
 
 /*
@@ -118,8 +118,8 @@ static void engine_account_mapped(PrefaultEngine *engine,
     }
 }
 
-static PrefaultChunk chunk_part(const PrefaultChunk *chunk, uint64_t offset,
-                                uint64_t size)
+static PrefaultChunk engine_chunk_part(const PrefaultChunk *chunk,
+                                       uint64_t offset, uint64_t size)
 {
     PrefaultChunk part = *chunk;
 
@@ -173,7 +173,7 @@ static void engine_map(EngineWorker *worker, const PrefaultChunk *chunk)
     unsigned tries = 0;
 
     while (done < chunk->size) {
-        PrefaultChunk rest = chunk_part(chunk, done, chunk->size - done);
+        PrefaultChunk rest = engine_chunk_part(chunk, done, chunk->size - done);
         uint64_t mapped = 0;
         int ret;
 
@@ -188,7 +188,7 @@ static void engine_map(EngineWorker *worker, const PrefaultChunk *chunk)
 
         if (mapped) {
             /* An error that lasts comes back from the next try */
-            PrefaultChunk part = chunk_part(&rest, 0, mapped);
+            PrefaultChunk part = engine_chunk_part(&rest, 0, mapped);
             engine_account_mapped(engine, &part);
             done += mapped;
             tries = 0;
@@ -203,8 +203,8 @@ static void engine_map(EngineWorker *worker, const PrefaultChunk *chunk)
         } else if (engine_try_again(-ret, &tries)) {
             continue;
         } else if (ret == -EINTR || ret == -EHWPOISON) {
-            PrefaultChunk page = chunk_part(&rest, 0, MIN(rest.size,
-                                            qemu_real_host_page_size()));
+            PrefaultChunk page = engine_chunk_part(
+                &rest, 0, MIN(rest.size, qemu_real_host_page_size()));
             engine_leave_out(engine, &page);
             done += page.size;
             tries = 0;
@@ -253,8 +253,8 @@ static void engine_handle(EngineWorker *worker, const PrefaultChunk *chunk)
     } else if (ret == -EHWPOISON && chunk->size > chunk->page_size) {
         /* Somewhere in here: halves, until it is one page */
         uint64_t half = ROUND_UP(chunk->size / 2, chunk->page_size);
-        PrefaultChunk low = chunk_part(chunk, 0, half);
-        PrefaultChunk high = chunk_part(chunk, half, chunk->size - half);
+        PrefaultChunk low = engine_chunk_part(chunk, 0, half);
+        PrefaultChunk high = engine_chunk_part(chunk, half, chunk->size - half);
 
         engine_handle(worker, &low);
         engine_handle(worker, &high);

@@ -28,25 +28,25 @@ typedef struct ModeOption {
     OnOffAuto mode;
 } ModeOption;
 
-static ModeOption on_accel = {
+static ModeOption options_accel = {
     .option = "-accel", .mode = ON_OFF_AUTO_OFF,
 };
-static ModeOption on_machine = {
+static ModeOption options_machine = {
     .option = "-machine", .mode = ON_OFF_AUTO_OFF,
 };
-static unsigned threads;
+static unsigned options_threads;
 
 OnOffAuto prefault_options_mode(Error **errp)
 {
-    if (on_accel.given && on_machine.given &&
-        on_accel.mode != on_machine.mode) {
+    if (options_accel.given && options_machine.given &&
+        options_accel.mode != options_machine.mode) {
         error_setg(errp, "%s prefault=%s and %s prefault=%s differ: give one "
                    "of them, or the same twice",
-                   on_machine.option, OnOffAuto_str(on_machine.mode),
-                   on_accel.option, OnOffAuto_str(on_accel.mode));
+                   options_machine.option, OnOffAuto_str(options_machine.mode),
+                   options_accel.option, OnOffAuto_str(options_accel.mode));
         return ON_OFF_AUTO_OFF;
     }
-    return on_machine.given ? on_machine.mode : on_accel.mode;
+    return options_machine.given ? options_machine.mode : options_accel.mode;
 }
 
 bool prefault_is_wanted(void)
@@ -56,7 +56,7 @@ bool prefault_is_wanted(void)
 
 unsigned prefault_options_threads(void)
 {
-    return threads;
+    return options_threads;
 }
 
 /* Options shape what happens from the first start on */
@@ -70,8 +70,8 @@ static bool options_may_change(const char *name, Error **errp)
     return true;
 }
 
-static void get_mode(Object *obj, Visitor *v, const char *name, void *opaque,
-                     Error **errp)
+static void options_get_mode(Object *obj, Visitor *v, const char *name,
+                             void *opaque, Error **errp)
 {
     ModeOption *option = opaque;
 
@@ -98,8 +98,8 @@ bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
     return true;
 }
 
-static void set_mode(Object *obj, Visitor *v, const char *name, void *opaque,
-                     Error **errp)
+static void options_set_mode(Object *obj, Visitor *v, const char *name,
+                             void *opaque, Error **errp)
 {
     ModeOption *option = opaque;
 
@@ -109,16 +109,16 @@ static void set_mode(Object *obj, Visitor *v, const char *name, void *opaque,
     }
 }
 
-static void get_threads(Object *obj, Visitor *v, const char *name,
-                        void *opaque, Error **errp)
+static void options_get_threads(Object *obj, Visitor *v, const char *name,
+                                void *opaque, Error **errp)
 {
-    uint32_t value = threads;
+    uint32_t value = options_threads;
 
     visit_type_uint32(v, name, &value, errp);
 }
 
-static void set_threads(Object *obj, Visitor *v, const char *name,
-                        void *opaque, Error **errp)
+static void options_set_threads(Object *obj, Visitor *v, const char *name,
+                                void *opaque, Error **errp)
 {
     g_autofree char *str = NULL;
     unsigned value;
@@ -133,24 +133,27 @@ static void set_threads(Object *obj, Visitor *v, const char *name,
                    str, THREADS_MAX);
         return;
     }
-    threads = value;
+    options_threads = value;
 }
 
-static void add_mode_property(ObjectClass *oc, ModeOption *option)
+static void options_add_mode(ObjectClass *oc, ModeOption *option)
 {
-    object_class_property_add(oc, "prefault", "OnOffAuto", get_mode, set_mode,
-                              NULL, option);
-    object_class_property_set_description(oc, "prefault",
+    object_class_property_add(oc, "prefault", "OnOffAuto", options_get_mode,
+                              options_set_mode, NULL, option);
+    object_class_property_set_description(
+        oc, "prefault",
         "Populate guest memory and map it in stage-2 page tables before the "
         "guest runs (KVM)");
 }
 
 void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend)
 {
-    add_mode_property(oc, &on_accel);
-    object_class_property_add(oc, "prefault-threads", "uint32", get_threads,
-                              set_threads, NULL, NULL);
-    object_class_property_set_description(oc, "prefault-threads",
+    options_add_mode(oc, &options_accel);
+    object_class_property_add(oc, "prefault-threads", "uint32",
+                              options_get_threads, options_set_threads, NULL,
+                              NULL);
+    object_class_property_set_description(
+        oc, "prefault-threads",
         "Threads that prefault guest memory (default: as many as CPUs that "
         "QEMU may use, one for each 64 MiB at most)");
     prefault_set_backend(backend);
@@ -158,5 +161,5 @@ void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend)
 
 void prefault_machine_class_init(ObjectClass *oc)
 {
-    add_mode_property(oc, &on_machine);
+    options_add_mode(oc, &options_machine);
 }

@@ -10,7 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/host-utils.h"
 #include "qemu/units.h"
-#include "hw/core/prefault-plan.h"
+#include "plan.h"
 
 /*
  * What is done between two looks at a cancel.  Twice a huge page: populating
@@ -64,8 +64,8 @@ static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
 }
 
 /* The part of @section that lies in [@first, @end) of the RAM address space */
-static PrefaultSection section_part(const PrefaultSection *section,
-                                    uint64_t first, uint64_t end)
+static PrefaultSection plan_section_part(const PrefaultSection *section,
+                                         uint64_t first, uint64_t end)
 {
     PrefaultSection part = *section;
     uint64_t offset = first - section->ram_addr;
@@ -104,9 +104,9 @@ static void plan_add(PrefaultPlan *plan, GArray *counted,
 
         if (c.first < end && first < c.end) {
             uint64_t low = MAX(first, c.first), high = MIN(end, c.end);
-            PrefaultSection before = section_part(section, first, low);
-            PrefaultSection alias = section_part(section, low, high);
-            PrefaultSection after = section_part(section, high, end);
+            PrefaultSection before = plan_section_part(section, first, low);
+            PrefaultSection alias = plan_section_part(section, low, high);
+            PrefaultSection after = plan_section_part(section, high, end);
 
             plan_add(plan, counted, &before, base_page_size);
             if (!section->traits) {

@@ -15,7 +15,7 @@
  * Reasons to skip memory that come and go: a machine that has them once may
  * be expected to be without, so they are worth a warning.
  */
-static const char *const passing_reasons[PREFAULT_SKIP_REASON__MAX] = {
+static const char *const report_passing_reasons[PREFAULT_SKIP_REASON__MAX] = {
     [PREFAULT_SKIP_REASON_BALLOON] =
         "the guest has handed memory back through a balloon device",
     [PREFAULT_SKIP_REASON_POSTCOPY] =
@@ -46,9 +46,10 @@ static void report_left_out(const PrefaultRun *run)
                     "poisoned, or interrupted for ever", run->progress.failed);
     }
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
-        if (run->skipped[i] && passing_reasons[i]) {
+        if (run->skipped[i] && report_passing_reasons[i]) {
             warn_report("prefault: %" PRIu64 " bytes of guest memory left "
-                        "alone: %s", run->skipped[i], passing_reasons[i]);
+                        "alone: %s", run->skipped[i],
+                        report_passing_reasons[i]);
         }
     }
     if (err) {

@@ -31,25 +31,25 @@
  * monitor answers sooner.  The kernel counts niceness by thread.  A sandbox may
  * forbid it: never mind.
  */
-static void work_give_way(void)
+static void run_give_way(void)
 {
     setpriority(PRIO_PROCESS, 0,
                 getpriority(PRIO_PROCESS, getpid()) + PREFAULT_WORKER_NICE);
 }
 
-static void work_enter(void *opaque, unsigned place)
+static void run_enter(void *opaque, unsigned place)
 {
     PrefaultRun *run = opaque;
     int ret = prefault_places_enter(run->places, place);
 
-    work_give_way();
+    run_give_way();
     trace_prefault_run_enter(place, ret);
     if (ret) {
         qatomic_set(&run->unplaced, -ret);
     }
 }
 
-static int work_populate(void *opaque, const PrefaultChunk *chunk)
+static int run_populate(void *opaque, const PrefaultChunk *chunk)
 {
     /*
      * For write, or anonymous memory would get the zero page, which a first
@@ -60,40 +60,40 @@ static int work_populate(void *opaque, const PrefaultChunk *chunk)
            ? -errno : 0;
 }
 
-static int work_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
-                    uint64_t *mapped)
+static int run_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
+                   uint64_t *mapped)
 {
     PrefaultRun *run = opaque;
 
     return run->backend->map(worker, gpa, size, mapped);
 }
 
-static void work_kick(void *opaque, QemuThread *thread)
+static void run_kick(void *opaque, QemuThread *thread)
 {
     PrefaultRun *run = opaque;
 
     run->backend->kick(thread);
 }
 
-static void work_done(void *opaque)
+static void run_done(void *opaque)
 {
     PrefaultRun *run = opaque;
 
     qemu_bh_schedule(run->done_bh);
 }
 
-static const PrefaultEngineOps populate_and_map_ops = {
-    .enter = work_enter,
-    .populate = work_populate,
-    .map = work_map,
-    .kick = work_kick,
-    .done = work_done,
+static const PrefaultEngineOps run_ops_map = {
+    .enter = run_enter,
+    .populate = run_populate,
+    .map = run_map,
+    .kick = run_kick,
+    .done = run_done,
 };
 
-static const PrefaultEngineOps populate_only_ops = {
-    .enter = work_enter,
-    .populate = work_populate,
-    .done = work_done,
+static const PrefaultEngineOps run_ops_populate = {
+    .enter = run_enter,
+    .populate = run_populate,
+    .done = run_done,
 };
 
 static unsigned run_thread_count(uint64_t bytes)
@@ -112,8 +112,8 @@ static bool run_suffices(PrefaultRun *run)
     uint64_t shared = run->total - run->total_private;
 
     if (run->sufficed != shared &&
-        !prefault_map_suffices(run->plan, !run->private_sufficed,
-                               &run->error)) {
+        !prefault_memory_suffices(run->plan, !run->private_sufficed,
+                                  &run->error)) {
         return false;
     }
     run->sufficed = shared;
@@ -127,15 +127,15 @@ static void run_start_engine(PrefaultRun *run)
         run->backend->begin();
     }
     run->engine = prefault_engine_start(run->plan,
-                                        run->backend ? &populate_and_map_ops
-                                                     : &populate_only_ops,
+                                        run->backend ? &run_ops_map
+                                                     : &run_ops_populate,
                                         run, run->threads);
 }
 
 void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
                         unsigned threads, QEMUBH *done_bh)
 {
-    run->plan = prefault_map_plan(&run->regions, &run->places);
+    run->plan = prefault_memory_plan(&run->regions, &run->places);
     run->backend = backend;
     run->done_bh = done_bh;
     run->total = prefault_plan_total(run->plan);

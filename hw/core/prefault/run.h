@@ -7,9 +7,9 @@
 #ifndef HW_CORE_PREFAULT_RUN_H
 #define HW_CORE_PREFAULT_RUN_H
 
-#include "hw/core/prefault-engine.h"
+#include "engine.h"
 #include "hw/core/prefault.h"
-#include "memory-map.h"
+#include "memory.h"
 
 /**
  * PrefaultRun: the run under way, or the figures of the last one

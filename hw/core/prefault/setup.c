@@ -14,25 +14,25 @@
 #include "qapi/error.h"
 #include "system/runstate.h"
 #include "system/system.h"
-#include "memory-map.h"
+#include "memory.h"
 #include "options.h"
 #include "setup.h"
 
-static const PrefaultBackend *offered;  /* NULL: no accelerator has one */
+static const PrefaultBackend *setup_offered;  /* NULL: no accelerator has one */
 
 /* Returns false if memory cannot be mapped, or not populated either */
 static bool setup_backend(PrefaultSetup *setup, Error **errp)
 {
-    if (!offered || !offered->in_use()) {
-        setup->unheld = "the KVM accelerator is not in use";
-        error_setg(errp, "%s", setup->unheld);
+    if (!setup_offered || !setup_offered->in_use()) {
+        setup->exempt = "the KVM accelerator is not in use";
+        error_setg(errp, "%s", setup->exempt);
         return false;
     }
-    setup->accel = offered;
-    if (!offered->can_map(errp)) {
+    setup->accel = setup_offered;
+    if (!setup_offered->can_map(errp)) {
         return false;
     }
-    setup->backend = offered;
+    setup->backend = setup_offered;
     return true;
 }
 
@@ -46,8 +46,8 @@ static bool setup_memory(Error **errp)
     if (runstate_check(RUN_STATE_INMIGRATE)) {
         return true;
     }
-    plan = prefault_map_plan(&regions, &places);
-    return prefault_map_suffices(plan, true, errp);
+    plan = prefault_memory_plan(&regions, &places);
+    return prefault_memory_suffices(plan, true, errp);
 }
 
 static void setup_machine_done(Notifier *notifier, void *data)
@@ -84,7 +84,7 @@ static void setup_machine_done(Notifier *notifier, void *data)
 
 void prefault_set_backend(const PrefaultBackend *backend)
 {
-    offered = backend;
+    setup_offered = backend;
 }
 
 void prefault_enable(void)

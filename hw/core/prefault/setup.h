@@ -15,14 +15,14 @@
  * @backend: who maps; NULL to populate only
  * @accel: the accelerator that is in use, or NULL; perhaps it cannot map
  * @cannot_map: why @backend is NULL, or NULL
- * @unheld: why prefault does nothing at all, or NULL
+ * @exempt: why prefault does nothing at all, or NULL
  */
 typedef struct PrefaultSetup {
     OnOffAuto mode;
     const PrefaultBackend *backend;
     const PrefaultBackend *accel;
     const char *cannot_map;
-    const char *unheld;
+    const char *exempt;
 } PrefaultSetup;
 
 /**

@@ -85,7 +85,8 @@ void prefault_set_backend(const PrefaultBackend *backend);
  *
  * Context: BQL.
  *
- * Returns: false if it is none of the three, or if it is too late: options shape
+ * Returns: false if it is none of the three, or if it is too late: options
+ * shape
  *          what happens from the first start on.
  */
 bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,

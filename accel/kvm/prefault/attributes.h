@@ -1,0 +1,88 @@
+/*
+ * Memory attributes: what KVM takes for private follows RamBlockAttributes
+ *
+ * QEMU keeps for each block of guest_memfd memory which pages are shared
+ * (RamBlockAttributes); KVM keeps the same by guest address
+ * (KVM_SET_MEMORY_ATTRIBUTES), whether or not there is a memslot.  QEMU 10.2
+ * makes all of a memslot private whenever it creates one, also when the memory
+ * map changes under memory that the guest converted, and leaves addresses
+ * private that other memory is mapped at later.  Here the block's record
+ * counts: a memslot comes with the attributes that its pages have, and what is
+ * no guest_memfd memory is shared.
+ *
+ * Owns the contract of KVM_SET_MEMORY_ATTRIBUTES, but for QEMU's own calls of
+ * it with prefault off.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef ACCEL_KVM_PREFAULT_ATTRIBUTES_H
+#define ACCEL_KVM_PREFAULT_ATTRIBUTES_H
+
+#include "exec/hwaddr.h"
+#include "system/kvm_int.h"
+#include "system/ramblock.h"
+
+/**
+ * kvm_attributes_set: make guest addresses private or shared
+ * @start: guest address, a multiple of the host's page size
+ * @size: bytes, likewise, not 0
+ * @to_private: private, or else shared
+ *
+ * One call of KVM_SET_MEMORY_ATTRIBUTES (Linux,
+ * Documentation/virt/kvm/api.rst). It changes all of the range or nothing: KVM
+ * reserves what it needs first (virt/kvm/kvm_main.c,
+ * kvm_vm_set_mem_attributes()), and does nothing at all where the attributes
+ * are as wanted already.
+ *
+ * Context: any thread.
+ *
+ * Returns: 0, or
+ * -ENOMEM: the kernel has no memory to note it
+ * -EINVAL: not aligned, empty, wraps around, or KVM does not know the attribute
+ * -ENOTTY: KVM has no memory attributes
+ */
+int kvm_attributes_set(hwaddr start, uint64_t size, bool to_private);
+
+/**
+ * kvm_attributes_extent: how far the pages of a block are alike
+ * @rb: block with guest_memfd
+ * @offset: where to begin in the block, in bytes, a multiple of the page size
+ * @end: where to stop, likewise, more than @offset
+ * @is_private: filled in: are these pages private?
+ *
+ * Context: BQL.
+ *
+ * Returns: the offset in the block of the first page that is not, @end at most.
+ */
+uint64_t kvm_attributes_extent(const RAMBlock *rb, uint64_t offset,
+                               uint64_t end, bool *is_private);
+
+/**
+ * kvm_attributes_slot_extent: the same, by guest address
+ * @slot: memslot with KVM_MEM_GUEST_MEMFD
+ * @gpa: where to begin, in the memslot, a multiple of the page size
+ * @end: where to stop, in the memslot; filled with where the pages differ
+ *
+ * Context: BQL.
+ *
+ * Returns: true if these pages are private.
+ */
+bool kvm_attributes_slot_extent(const KVMSlot *slot, hwaddr gpa, hwaddr *end);
+
+/**
+ * kvm_attributes_apply: tell KVM what a block's pages are
+ * @rb: block with guest_memfd
+ * @offset: in the block, in bytes, a multiple of the page size
+ * @size: bytes, likewise
+ * @gpa: guest address of @offset
+ *
+ * Context: BQL.
+ *
+ * Returns: 0 or the error of kvm_attributes_set(); all that comes before the
+ * failed piece is as wanted then.
+ */
+int kvm_attributes_apply(const RAMBlock *rb, uint64_t offset, uint64_t size,
+                         hwaddr gpa);
+
+#endif /* ACCEL_KVM_PREFAULT_ATTRIBUTES_H */

@@ -1,0 +1,344 @@
+/*
+ * Requests to convert guest memory: what KVM and the guest ask QEMU for
+ *
+ * All state is protected by the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "exec/target_page.h"
+#include "hw/boards.h"
+#include "hw/core/prefault.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "standard-headers/linux/kvm_para.h"
+#include "system/kvm.h"
+#include "system/kvm_int.h"
+#include "system/kvm-prefault.h"
+#include "conversion.h"
+#include "convert.h"
+#include "flips.h"
+#include "poison.h"
+#include "refill.h"
+#include "stop.h"
+#include "trace/trace-accel_kvm.h"
+#ifdef TARGET_I386
+#include "standard-headers/asm-x86/kvm_para.h"
+#endif
+
+/*
+ * How long a vCPU that left the guest prefaults what it converted; the rest is
+ * for refill.  A guest expects an explicit conversion to take a while, and QEMU
+ * 10.2 maps all of it there: a tenth of a second is some 100 MiB.  It does not
+ * know of an implicit one, which is of one page and takes a few microseconds.
+ */
+#define EXPLICIT_BUDGET_NS (100 * SCALE_MS)
+#define IMPLICIT_BUDGET_NS (1 * SCALE_MS)
+
+typedef enum Request {
+    REQUEST_IMPLICIT,
+    REQUEST_EXPLICIT,
+} Request;
+
+/* What a vCPU knew when it left the guest for a memory fault */
+typedef struct Fault {
+    unsigned generation;
+    hwaddr gpa;
+} Fault;
+
+static PrefaultConversions convert_counts;
+/* Of what is private: each conversion begins one */
+static unsigned convert_generation;
+static GHashTable *convert_faults;      /* CPUState -> Fault */
+
+static void convert_count(Request request, bool to_private,
+                          const KvmConversionResult *result)
+{
+    uint64_t *conversions = to_private ? &convert_counts.to_private
+                                       : &convert_counts.to_shared;
+    uint64_t *bytes = to_private ? &convert_counts.to_private_bytes
+                                 : &convert_counts.to_shared_bytes;
+
+    *conversions += 1;
+    *bytes += result->changed;
+    convert_counts.kept += result->kept;
+    switch (request) {
+    case REQUEST_IMPLICIT:
+        convert_counts.implicit++;
+        break;
+    case REQUEST_EXPLICIT:
+        convert_counts.q_explicit++;
+        break;
+    }
+}
+
+/* Returns NULL after a message */
+static KvmConversion *convert_begin(Request request, hwaddr gpa, uint64_t size,
+                                    bool to_private, uint64_t flags)
+{
+    static const char *const names[] = {
+        [REQUEST_IMPLICIT] = "KVM_EXIT_MEMORY_FAULT",
+        [REQUEST_EXPLICIT] = "KVM_HC_MAP_GPA_RANGE",
+    };
+    Error *err = NULL;
+    KvmConversion *c = kvm_conversion_begin(gpa, size, to_private, &err);
+
+    if (!c) {
+        convert_counts.failures++;
+        kvm_stop_report(names[request], gpa, size, flags,
+                        error_get_pretty(err));
+        error_free(err);
+        return NULL;
+    }
+    convert_generation++;
+    return c;
+}
+
+static void convert_end(KvmConversion *c, Request request, hwaddr gpa,
+                        bool to_private)
+{
+    KvmConversionResult result;
+
+    kvm_conversion_end(c, &result);
+    convert_count(request, to_private, &result);
+    if (result.changed) {
+        kvm_flips_watch(gpa);
+    }
+}
+
+/* @c may be of hundreds of MiB: let others have the BQL in between */
+static void convert_give_back(KvmConversion *c)
+{
+    while (kvm_conversion_give_back(c)) {
+        bql_unlock();
+        bql_lock();
+    }
+}
+
+/*
+ * Map what was converted, in steps between which others get the BQL, until the
+ * budget is used up or someone wants this vCPU.
+ */
+static void convert_prefault(CPUState *cpu, hwaddr start, hwaddr end,
+                             int64_t budget)
+{
+    int64_t until = get_clock() + budget;
+
+    while (start < end && get_clock() < until &&
+           !qatomic_read(&cpu->exit_request)) {
+        BQL_LOCK_GUARD();
+        hwaddr next = kvm_refill_converted_step(cpu, start, end);
+
+        if (next == start) {
+            break;
+        }
+        start = next;
+    }
+    if (start < end) {
+        BQL_LOCK_GUARD();
+        kvm_refill_converted(start, end - start);
+    }
+}
+
+static Fault *convert_fault_of(CPUState *cpu)
+{
+    Fault *f = convert_faults ? g_hash_table_lookup(convert_faults, cpu) : NULL;
+
+    if (!f) {
+        f = g_new0(Fault, 1);
+        convert_faults = convert_faults ?: g_hash_table_new(NULL, NULL);
+        g_hash_table_insert(convert_faults, cpu, f);
+    }
+    return f;
+}
+
+/*
+ * Did another vCPU convert memory meanwhile?  KVM_X86_SW_PROTECTED_VM takes an
+ * access for what the page was when it faulted, so what this vCPU was told may
+ * be over by now, and to act on it would undo a conversion.  If it is not over,
+ * the vCPU says so again.
+ */
+static bool convert_may_be_over(CPUState *cpu, hwaddr gpa)
+{
+    BQL_LOCK_GUARD();
+    Fault *f = convert_fault_of(cpu);
+    bool over = f->generation != convert_generation && f->gpa != gpa;
+
+    *f = (Fault) { .generation = convert_generation, .gpa = over ? gpa : -1 };
+    return over;
+}
+
+static int convert_serve(CPUState *cpu, Request request, hwaddr gpa,
+                         uint64_t size, bool to_private, uint64_t flags)
+{
+    KvmConversion *c;
+
+    bql_lock();
+    c = convert_begin(request, gpa, size, to_private, flags);
+    if (c) {
+        /* What others convert from now on is news to this vCPU */
+        convert_fault_of(cpu)->generation = convert_generation;
+        convert_give_back(c);
+        convert_end(c, request, gpa, to_private);
+    }
+    bql_unlock();
+    if (!c) {
+        return -1;
+    }
+    convert_prefault(cpu, gpa, gpa + size,
+                     request == REQUEST_EXPLICIT ? EXPLICIT_BUDGET_NS
+                                                 : IMPLICIT_BUDGET_NS);
+    return 0;
+}
+
+/* A request that is wrong before it is looked at */
+static int convert_refuse(const char *what, hwaddr gpa, uint64_t size,
+                          uint64_t flags, const char *problem)
+{
+    BQL_LOCK_GUARD();
+    convert_counts.failures++;
+    kvm_stop_report(what, gpa, size, flags, problem);
+    return -1;
+}
+
+/* @size may be more than a page: which page is broken is not said */
+static int convert_serve_poison(CPUState *cpu, hwaddr gpa, uint64_t size,
+                                uint64_t flags)
+{
+    BQL_LOCK_GUARD();
+    if (kvm_poison_tell_guest(cpu, gpa)) {
+        /* It is delivered when the vCPU is entered anew */
+        return EXCP_INTERRUPT;
+    }
+    kvm_poison_tell_fatal();
+    kvm_stop_report("KVM_EXIT_MEMORY_FAULT", gpa, size, flags, POISON_NOT_TOLD);
+    return -1;
+}
+
+/* Requests */
+
+static int convert_serve_fault(CPUState *cpu, int run_ret)
+{
+    hwaddr gpa = cpu->kvm_run->memory_fault.gpa;
+    uint64_t size = cpu->kvm_run->memory_fault.size;
+    uint64_t flags = cpu->kvm_run->memory_fault.flags;
+
+    trace_kvm_memory_fault(gpa, size, flags);
+    if (flags & ~(uint64_t)KVM_MEMORY_EXIT_FLAG_PRIVATE) {
+        return convert_refuse("KVM_EXIT_MEMORY_FAULT", gpa, size, flags,
+                              "unknown flags");
+    }
+    if (run_ret == -EHWPOISON) {
+        return convert_serve_poison(cpu, gpa, size, flags);
+    }
+    if (convert_may_be_over(cpu, gpa)) {
+        return 0;
+    }
+    return convert_serve(cpu, REQUEST_IMPLICIT, gpa, size,
+                         flags & KVM_MEMORY_EXIT_FLAG_PRIVATE, flags);
+}
+
+bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret)
+{
+    if (cpu->kvm_run->exit_reason != KVM_EXIT_MEMORY_FAULT ||
+        !prefault_is_wanted()) {
+        return false;
+    }
+    if (run_ret >= 0) {
+        error_report("KVM_EXIT_MEMORY_FAULT: KVM_RUN did not fail, so what it "
+                     "says means nothing");
+        *ret = -1;
+        return true;
+    }
+    if (run_ret != -EFAULT && run_ret != -EHWPOISON) {
+        return false;
+    }
+    *ret = convert_serve_fault(cpu, run_ret);
+    return true;
+}
+
+#ifdef TARGET_I386
+/* Sizes of pages, which are a hint, and the way; other bits are reserved */
+#define MAP_GPA_RANGE_KNOWN (0xf | KVM_MAP_GPA_RANGE_ENCRYPTED)
+
+static int convert_serve_map_gpa_range(CPUState *cpu, hwaddr gpa,
+                                       uint64_t pages, uint64_t attributes)
+{
+    if (pages > UINT64_MAX / TARGET_PAGE_SIZE) {
+        return convert_refuse(
+            "KVM_HC_MAP_GPA_RANGE", gpa, pages, attributes,
+            "more pages (given as size) than there are addresses");
+    }
+    if (attributes & ~(uint64_t)MAP_GPA_RANGE_KNOWN) {
+        return convert_refuse("KVM_HC_MAP_GPA_RANGE", gpa,
+                              pages * TARGET_PAGE_SIZE, attributes,
+                              "unknown flags");
+    }
+    return convert_serve(cpu, REQUEST_EXPLICIT, gpa, pages * TARGET_PAGE_SIZE,
+                         attributes & KVM_MAP_GPA_RANGE_ENCRYPTED, attributes);
+}
+
+/*
+ * KVM finishes a hypercall when the vCPU is entered again: it sets RAX and goes
+ * to the next instruction.  A guest that is stopped is entered next after a
+ * reset, whose registers that would spoil.
+ */
+static void convert_finish_hypercall(CPUState *cpu)
+{
+    qatomic_set(&cpu->kvm_run->immediate_exit, 1);
+    kvm_vcpu_ioctl(cpu, KVM_RUN, 0);
+    qatomic_set(&cpu->kvm_run->immediate_exit, 0);
+}
+
+bool kvm_convert_on_hypercall(CPUState *cpu, int *ret)
+{
+    struct kvm_run *run = cpu->kvm_run;
+
+    if (!prefault_is_wanted()) {
+        return false;
+    }
+    *ret = convert_serve_map_gpa_range(cpu, run->hypercall.args[0],
+                                       run->hypercall.args[1],
+                                       run->hypercall.args[2]);
+    run->hypercall.ret = *ret ? -KVM_EINVAL : 0;
+    if (*ret) {
+        convert_finish_hypercall(cpu);
+    }
+    return true;
+}
+#endif
+
+bool kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private,
+                          int *ret)
+{
+    KvmConversion *c;
+
+    if (!prefault_is_wanted()) {
+        return false;
+    }
+    BQL_LOCK_GUARD();
+    c = convert_begin(REQUEST_EXPLICIT, start, size, to_private, 0);
+    if (c) {
+        while (kvm_conversion_give_back(c)) {
+            /* The caller may hold the BQL, and counts on it */
+        }
+        convert_end(c, REQUEST_EXPLICIT, start, to_private);
+    }
+    *ret = c ? 0 : -EINVAL;
+    return true;
+}
+
+PrefaultConversions *kvm_convert_counts(void)
+{
+    PrefaultConversions *figures = g_new(PrefaultConversions, 1);
+
+    *figures = convert_counts;
+    figures->poisoned = kvm_poison_count();
+    kvm_refill_converted_counts(&figures->prefaulted,
+                                &figures->prefault_pending);
+    return figures;
+}

@@ -1,0 +1,67 @@
+/*
+ * KVM_PRE_FAULT_MEMORY: its contract, and what its answers mean
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef ACCEL_KVM_PREFAULT_PRE_FAULT_H
+#define ACCEL_KVM_PREFAULT_PRE_FAULT_H
+
+#include "exec/hwaddr.h"
+#include "hw/core/cpu.h"
+
+/**
+ * kvm_pre_fault_map: map guest memory in the page tables that a vCPU uses
+ * @cpu: a vCPU that does not run
+ * @gpa: guest address, a multiple of the host's page size
+ * @size: bytes, likewise
+ * @mapped: filled with the bytes from @gpa on that are mapped now, also if the
+ *          call fails
+ *
+ * One call of KVM_PRE_FAULT_MEMORY (Linux, Documentation/virt/kvm/api.rst).
+ *
+ * It maps as a read fault does: what the host has not populated for write
+ * would become the shared zero page, so the caller populates first.  It
+ * returns 0 as soon as one page was mapped; the caller goes on from there.  It
+ * works on the page table root that this vCPU uses now: the normal one, not
+ * SMM's, while the vCPU is stopped before its start.  It holds the vCPU's mutex
+ * and KVM's SRCU read lock throughout: see prefault_engine_invalidate().
+ *
+ * Context: any thread, while no memslot is deleted.
+ *
+ * Returns: 0, or
+ * -EINTR: a signal is pending.  Where a page is poisoned KVM raises SIGBUS and
+ *         tries again; workers block SIGBUS, so that goes on until the kick.
+ *         Populating has found such pages before, unless they are new
+ * -EAGAIN: a memslot is being deleted (since Linux 6.18)
+ * -ENOENT: no memslot there
+ * -EOPNOTSUPP: shadow paging, a nested guest, or a confidential guest that is
+ *              not finalized
+ * -EINVAL: not aligned to pages, or empty
+ * -EHWPOISON: the private memory of the first page that is not mapped is poisoned
+ * -ENOMEM, -EFAULT, -EIO: as for a page fault; -EFAULT also if another vCPU
+ *                         converts the page at this moment
+ */
+int kvm_pre_fault_map(CPUState *cpu, hwaddr gpa, uint64_t size,
+                      uint64_t *mapped);
+
+/**
+ * kvm_pre_fault_drop_root: make a vCPU take a new page table root when it next
+ *                         needs one
+ * @cpu: a vCPU that does not run
+ *
+ * KVM retires the roots of a VM that is to lose all mappings: when a memslot of
+ * a default VM is deleted with KVM_X86_QUIRK_SLOT_ZAP_ALL in force, when the
+ * count of memslot changes starts over, when the host changes
+ * kvm.nx_huge_pages.  A vCPU lets go of a retired root when it enters the
+ * guest; KVM_PRE_FAULT_MEMORY does that only since Linux 6.15 (commit
+ * 20a6cff3b283, "Check and free obsolete roots in kvm_mmu_reload()") and before
+ * tries again for ever.
+ *
+ * Context: BQL.
+ *
+ * Returns: false if that is not possible: the guest's state is protected
+ */
+bool kvm_pre_fault_drop_root(CPUState *cpu);
+
+#endif /* ACCEL_KVM_PREFAULT_PRE_FAULT_H */

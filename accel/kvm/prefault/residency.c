@@ -1,0 +1,76 @@
+/*
+ * Which memory of QEMU the host has
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "residency.h"
+#include <sys/ioctl.h>
+#include <linux/fs.h>
+
+/*
+ * Linux 6.7, Documentation/admin-guide/mm/pagemap.rst: every kernel that can
+ * map in advance has it, the headers that QEMU is built with may not.
+ */
+#ifndef PAGEMAP_SCAN
+#define PAGE_IS_PRESENT (1 << 3)
+#define PAGE_IS_PFNZERO (1 << 5)
+
+struct page_region {
+    uint64_t start;
+    uint64_t end;
+    uint64_t categories;
+};
+
+struct pm_scan_arg {
+    uint64_t size;
+    uint64_t flags;
+    uint64_t start;
+    uint64_t end;
+    uint64_t walk_end;
+    uint64_t vec;
+    uint64_t vec_len;
+    uint64_t max_pages;
+    uint64_t category_inverted;
+    uint64_t category_mask;
+    uint64_t category_anyof_mask;
+    uint64_t return_mask;
+};
+
+#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
+#endif
+
+static int residency_pagemap = -1;  /* /proc/self/pagemap */
+
+bool kvm_residency_set_up(void)
+{
+    residency_pagemap = qemu_open_old("/proc/self/pagemap", O_RDONLY);
+    return residency_pagemap >= 0;
+}
+
+bool kvm_residency_extent(void *host, uint64_t size, uint64_t *same)
+{
+    struct page_region found = {};
+    struct pm_scan_arg scan = {
+        .size = sizeof(scan),
+        .start = (uintptr_t)host,
+        .end = (uintptr_t)host + size,
+        .vec = (uintptr_t)&found,
+        .vec_len = 1,
+        .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
+        .category_inverted = PAGE_IS_PFNZERO,
+        .return_mask = PAGE_IS_PRESENT,
+    };
+
+    *same = size;
+    if (ioctl(residency_pagemap, PAGEMAP_SCAN, &scan) <= 0) {
+        return false;
+    }
+    if (found.start > scan.start) {
+        *same = found.start - scan.start;
+        return false;
+    }
+    *same = found.end - scan.start;
+    return true;
+}

@@ -1,0 +1,280 @@
+/*
+ * Memslot retention: what did not change stays mapped
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "qemu/units.h"
+#include "hw/core/prefault.h"
+#include "system/ramblock.h"
+#include "system/kvm-prefault.h"
+#include "refill.h"
+#include "retention.h"
+#include "slot-zap.h"
+#include "slots.h"
+#include "trace.h"
+
+/* A range of guest addresses that one memslot covers */
+typedef struct Piece {
+    hwaddr start;
+    hwaddr end;
+} Piece;
+
+static uint64_t retention_slots_kept, retention_slots_dropped;
+
+/*
+ * First asked when the first memslot is about to be made, by when the options
+ * are known; memslots that were cut in two ways would not be found again.
+ */
+static bool retention_is_on(void)
+{
+    static int on = -1;
+
+    if (on < 0) {
+        on = prefault_is_wanted();
+    }
+    return on;
+}
+
+hwaddr kvm_retention_cut(hwaddr start, hwaddr size)
+{
+    hwaddr end;
+
+    if (!retention_is_on() || start >= KVM_RETENTION_END) {
+        return size;
+    }
+    end = start < KVM_RETENTION_FIRST_CUT ? KVM_RETENTION_FIRST_CUT
+          : QEMU_ALIGN_DOWN(start, KVM_RETENTION_GRID) + KVM_RETENTION_GRID;
+    return MIN(size, end - start);
+}
+
+/* Memory whose memslots may be kept: see kvm_retention_commit() */
+static bool retention_section_is_plain(const MemoryRegionSection *section)
+{
+    MemoryRegion *mr = section->mr;
+
+    return memory_region_is_ram(mr) && !memory_region_is_ram_device(mr) &&
+           !mr->readonly && !mr->rom_device &&
+           QEMU_IS_ALIGNED(section->offset_within_address_space |
+                           int128_get64(section->size),
+                           qemu_real_host_page_size());
+}
+
+/* The memslot that kvm_set_phys_mem() would create for a piece */
+static KVMSlot retention_slot_wanted(const MemoryRegionSection *section,
+                                     const Piece *piece)
+{
+    MemoryRegion *mr = section->mr;
+    hwaddr offset = section->offset_within_region + piece->start -
+                    section->offset_within_address_space;
+    KVMSlot slot = {
+        .start_addr = piece->start,
+        .memory_size = piece->end - piece->start,
+        .ram = memory_region_get_ram_ptr(mr) + offset,
+        .ram_start_offset = memory_region_get_ram_addr(mr) + offset,
+        .guest_memfd = mr->ram_block->guest_memfd,
+    };
+
+    if (memory_region_get_dirty_log_mask(mr)) {
+        slot.flags |= KVM_MEM_LOG_DIRTY_PAGES;
+    }
+    if (memory_region_has_guest_memfd(mr)) {
+        slot.flags |= KVM_MEM_GUEST_MEMFD;
+        slot.guest_memfd_offset = (uint8_t *)slot.ram - mr->ram_block->host;
+    }
+    return slot;
+}
+
+/* Go to the piece of @section that follows @piece.  Returns false at the end */
+static bool retention_next_piece(const MemoryRegionSection *section,
+                                 Piece *piece)
+{
+    hwaddr start = section->offset_within_address_space;
+    hwaddr end = start + int128_get64(section->size);
+
+    piece->start = piece->end ?: start;
+    piece->end = piece->start + kvm_retention_cut(piece->start,
+                                                  end - piece->start);
+    return piece->start != piece->end;
+}
+
+static bool retention_slot_matches(const KVMSlot *slot, const KVMSlot *wanted)
+{
+    return slot->ram == wanted->ram &&
+           slot->ram_start_offset == wanted->ram_start_offset &&
+           slot->flags == wanted->flags &&
+           slot->guest_memfd == wanted->guest_memfd &&
+           slot->guest_memfd_offset == wanted->guest_memfd_offset;
+}
+
+/* Append to @kept what of @section has its memslot already */
+static void retention_find_kept(const KVMMemoryListener *kml,
+                                const MemoryRegionSection *section,
+                                GArray *kept)
+{
+    Piece piece = {};
+
+    while (retention_section_is_plain(section) &&
+           retention_next_piece(section, &piece)) {
+        KVMSlot wanted = retention_slot_wanted(section, &piece);
+        const KVMSlot *slot = kvm_slot_find(kml, piece.start,
+                                            piece.end - piece.start);
+
+        if (slot && retention_slot_matches(slot, &wanted)) {
+            g_array_append_val(kept, piece);
+        }
+    }
+}
+
+static void retention_append_part(GPtrArray *parts,
+                                  const MemoryRegionSection *section,
+                                  hwaddr start, hwaddr end)
+{
+    KVMMemoryUpdate *update;
+
+    if (start == end) {
+        return;
+    }
+    update = g_new0(KVMMemoryUpdate, 1);
+    update->section = *section;
+    update->section.offset_within_region +=
+        start - section->offset_within_address_space;
+    update->section.offset_within_address_space = start;
+    update->section.size = int128_make64(end - start);
+    g_ptr_array_add(parts, update);
+}
+
+/* Append to @parts what @kept, sorted by address, leaves of @section */
+static void retention_append_rest(GPtrArray *parts,
+                                  const MemoryRegionSection *section,
+                                  const GArray *kept)
+{
+    hwaddr start = section->offset_within_address_space;
+    hwaddr end = start + int128_get64(section->size);
+
+    for (unsigned i = 0; i < kept->len; i++) {
+        const Piece *piece = &g_array_index(kept, Piece, i);
+
+        if (piece->start >= start && piece->end <= end) {
+            retention_append_part(parts, section, start, piece->start);
+            start = piece->end;
+        }
+    }
+    retention_append_part(parts, section, start, end);
+}
+
+/* The caller handles one reference for each part: make that one in all */
+static void retention_balance_refs(MemoryRegion *mr, int parts, bool adding)
+{
+    int surplus = adding ? 1 - parts : parts - 1;
+
+    for (; surplus > 0; surplus--) {
+        memory_region_ref(mr);
+    }
+    for (; surplus < 0; surplus++) {
+        memory_region_unref(mr);
+    }
+}
+
+/* Replace the updates that start with @update by what @kept leaves of them */
+static GPtrArray *retention_without_kept(KVMMemoryUpdate *update,
+                                         const GArray *kept, bool adding)
+{
+    GPtrArray *parts = g_ptr_array_new();
+    KVMMemoryUpdate *next;
+
+    for (; update; update = next) {
+        unsigned before = parts->len;
+
+        next = QSIMPLEQ_NEXT(update, next);
+        retention_append_rest(parts, &update->section, kept);
+        retention_balance_refs(update->section.mr, parts->len - before, adding);
+        g_free(update);
+    }
+    return parts;
+}
+
+/* How many memslots a section that goes has: a device's has none */
+static unsigned retention_count_slots(const KVMMemoryListener *kml,
+                                      const MemoryRegionSection *section)
+{
+    Piece piece = {};
+    unsigned slots = 0;
+
+    while (section->mr->ram_block && retention_next_piece(section, &piece)) {
+        slots +=
+            kvm_slot_find(kml, piece.start, piece.end - piece.start) != NULL;
+    }
+    return slots;
+}
+
+static void retention_retain(KVMMemoryListener *kml, const GArray *kept)
+{
+    g_autoptr(GPtrArray) del = retention_without_kept(
+        QSIMPLEQ_FIRST(&kml->transaction_del), kept, false);
+    g_autoptr(GPtrArray) add = retention_without_kept(
+        QSIMPLEQ_FIRST(&kml->transaction_add), kept, true);
+
+    QSIMPLEQ_INIT(&kml->transaction_del);
+    for (unsigned i = 0; i < del->len; i++) {
+        KVMMemoryUpdate *update = g_ptr_array_index(del, i);
+
+        QSIMPLEQ_INSERT_TAIL(&kml->transaction_del, update, next);
+    }
+    QSIMPLEQ_INIT(&kml->transaction_add);
+    for (unsigned i = 0; i < add->len; i++) {
+        KVMMemoryUpdate *update = g_ptr_array_index(add, i);
+
+        QSIMPLEQ_INSERT_TAIL(&kml->transaction_add, update, next);
+    }
+}
+
+/* What a change drops is mapped again, once the change is done */
+static void retention_note_dropped(const KVMMemoryListener *kml)
+{
+    KVMMemoryUpdate *update;
+    uint64_t dropped = 0;
+
+    QSIMPLEQ_FOREACH(update, &kml->transaction_del, next) {
+        dropped += retention_count_slots(kml, &update->section);
+    }
+    retention_slots_dropped += dropped;
+    if (dropped && kvm_slot_zap_all()) {
+        kvm_refill_dropped_all();
+        return;
+    }
+    /* Other address spaces have page tables of their own */
+    QSIMPLEQ_FOREACH(update, &kml->transaction_add, next) {
+        if (kml->as_id == 0 && retention_section_is_plain(&update->section)) {
+            kvm_refill_dropped(update->section.offset_within_address_space,
+                               int128_get64(update->section.size));
+        }
+    }
+}
+
+void kvm_retention_commit(KVMMemoryListener *kml)
+{
+    g_autoptr(GArray) kept = NULL;
+    KVMMemoryUpdate *update;
+
+    if ((QSIMPLEQ_EMPTY(&kml->transaction_add) &&
+         QSIMPLEQ_EMPTY(&kml->transaction_del)) || !retention_is_on()) {
+        return;
+    }
+    kept = g_array_new(false, false, sizeof(Piece));
+    QSIMPLEQ_FOREACH(update, &kml->transaction_add, next) {
+        retention_find_kept(kml, &update->section, kept);
+    }
+    retention_retain(kml, kept);
+    retention_slots_kept += kept->len;
+    trace_kvm_retention_commit(kml->as_id, kept->len);
+    retention_note_dropped(kml);
+}
+
+void kvm_retention_counts(uint64_t *kept, uint64_t *dropped)
+{
+    *kept = retention_slots_kept;
+    *dropped = retention_slots_dropped;
+}

@@ -1,0 +1,140 @@
+/*
+ * The quirk that makes KVM forget all mappings when one memslot is deleted
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "hw/core/prefault.h"
+#include "hw/qdev-core.h"
+#include "qapi/error.h"
+#include "qapi/qapi-types-common.h"
+#include "qapi/qapi-visit-common.h"
+#include "qemu/error-report.h"
+#include "system/kvm.h"
+#include "system/kvm_int.h"
+#include "slot-zap.h"
+#include "trace.h"
+
+/* What every assigned PCI device is; QEMU has no header for others to include */
+#define TYPE_ANY_VFIO_PCI "vfio-pci-device"
+
+#define WHAT_IS_KNOWN "with the quirk disabled, some guest was seen unstable " \
+    "with an assigned Nvidia GPU, and why was never found"
+
+static OnOffAuto slot_zap_wanted = ON_OFF_AUTO_AUTO;
+static bool slot_zap_in_force;
+
+static void slot_zap_get(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_OnOffAuto(v, name, &slot_zap_wanted, errp);
+}
+
+static void slot_zap_set(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    prefault_set_on_off_auto(v, name, &slot_zap_wanted, errp);
+}
+
+void kvm_slot_zap_class_init(ObjectClass *oc)
+{
+    object_class_property_add(oc, "slot-zap-all", "OnOffAuto",
+                              slot_zap_get, slot_zap_set, NULL, NULL);
+    object_class_property_set_description(
+        oc, "slot-zap-all",
+        "With prefault: let KVM drop all mappings of guest memory when one "
+        "memslot is deleted (auto: only if a VFIO device is present)");
+}
+
+#ifdef TARGET_I386
+static bool slot_zap_quirk_exists(void)
+{
+    return true;
+}
+
+static bool slot_zap_quirk_can_be_disabled(void)
+{
+    int quirks = kvm_check_extension(kvm_state, KVM_CAP_DISABLE_QUIRKS2);
+
+    return quirks > 0 && (quirks & KVM_X86_QUIRK_SLOT_ZAP_ALL);
+}
+
+static bool slot_zap_quirk_disable(void)
+{
+    return kvm_vm_enable_cap(kvm_state, KVM_CAP_DISABLE_QUIRKS2, 0,
+                             KVM_X86_QUIRK_SLOT_ZAP_ALL) == 0;
+}
+#else
+static bool slot_zap_quirk_exists(void)
+{
+    return false;
+}
+
+static bool slot_zap_quirk_can_be_disabled(void)
+{
+    return false;
+}
+
+static bool slot_zap_quirk_disable(void)
+{
+    return false;
+}
+#endif
+
+static bool slot_zap_has_vfio(void)
+{
+    bool several = false;
+
+    return object_resolve_path_type("", TYPE_ANY_VFIO_PCI, &several) || several;
+}
+
+static void slot_zap_device_plugged(DeviceListener *listener, DeviceState *dev)
+{
+    /* A new listener makes QEMU tell all of them about all devices again */
+    if (dev->hotplugged &&
+        object_dynamic_cast(OBJECT(dev), TYPE_ANY_VFIO_PCI)) {
+        warn_report_once("prefault: VFIO device plugged while "
+                         "KVM_X86_QUIRK_SLOT_ZAP_ALL is disabled: "
+                         WHAT_IS_KNOWN "; start QEMU with slot-zap-all=on to "
+                         "rule that out");
+    }
+}
+
+static void slot_zap_watch_devices(void)
+{
+    static DeviceListener listener = { .realize = slot_zap_device_plugged };
+
+    device_listener_register(&listener);
+}
+
+bool kvm_slot_zap_set_up(Error **errp)
+{
+    bool vfio = slot_zap_has_vfio();
+
+    slot_zap_in_force = slot_zap_quirk_exists();
+    if (!slot_zap_in_force || slot_zap_wanted == ON_OFF_AUTO_ON ||
+        (slot_zap_wanted == ON_OFF_AUTO_AUTO && vfio)) {
+        return true;
+    }
+    if (slot_zap_quirk_can_be_disabled() && slot_zap_quirk_disable()) {
+        slot_zap_in_force = false;
+        slot_zap_watch_devices();
+        if (vfio) {
+            warn_report("slot-zap-all=off with a VFIO device: " WHAT_IS_KNOWN);
+        }
+    } else if (slot_zap_wanted == ON_OFF_AUTO_OFF) {
+        error_setg(errp, "slot-zap-all=off: KVM cannot disable "
+                   "KVM_X86_QUIRK_SLOT_ZAP_ALL, which takes Linux 6.12 or "
+                   "later; slot-zap-all=auto does without");
+        return false;
+    }
+    trace_kvm_slot_zap_set_up(slot_zap_in_force, vfio);
+    return true;
+}
+
+bool kvm_slot_zap_all(void)
+{
+    return slot_zap_in_force;
+}

@@ -1,0 +1,250 @@
+/*
+ * Prefault's view of QEMU's memory map
+ *
+ * Describes the flat view of the system address space to the plan, and watches
+ * for changes.  Everything here is a MemoryListener's work, so that the memory
+ * core needs no hook.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "exec/cpu-common.h"
+#include "hw/boards.h"
+#include "hw/mem/memory-device.h"
+#include "migration/misc.h"
+#include "qapi/qapi-commands-machine.h"
+#include "system/address-spaces.h"
+#include "system/hostmem.h"
+#include "system/memory.h"
+#include "system/ramblock.h"
+#include "memory.h"
+#include "host-check.h"
+
+typedef struct MemoryReader {
+    MemoryListener listener;
+    GArray *sections;           /* of PrefaultSection */
+    GPtrArray *regions;         /* of MemoryRegion */
+    PrefaultPlaces *places;
+    uint32_t traits;            /* of all memory */
+} MemoryReader;
+
+static void (*memory_changing)(void);
+
+/* Has the guest handed memory back?  A balloon device does not say which */
+static bool memory_is_ballooned(void)
+{
+    const MachineState *machine = current_machine;
+    uint64_t dimms = machine->device_memory ? machine->device_memory->dimm_size
+                                            : 0;
+    g_autoptr(BalloonInfo) info = qmp_query_balloon(NULL);
+
+    return info && info->actual < machine->ram_size + dimms;
+}
+
+/* What keeps all memory from being populated for the time being */
+static uint32_t memory_traits(void)
+{
+    return (memory_is_ballooned() ? BIT(PREFAULT_SKIP_REASON_BALLOON) : 0) |
+           (migration_in_incoming_postcopy() ?
+            BIT(PREFAULT_SKIP_REASON_POSTCOPY) : 0) |
+           (migration_in_bg_snapshot() ?
+            BIT(PREFAULT_SKIP_REASON_BACKGROUND_SNAPSHOT) : 0);
+}
+
+static uint32_t memory_section_traits(const MemoryRegionSection *section)
+{
+    MemoryRegion *mr = section->mr;
+    const bool applies[] = {
+        [PREFAULT_SKIP_REASON_ROM] = section->readonly || mr->readonly,
+        [PREFAULT_SKIP_REASON_RAM_DEVICE] = memory_region_is_ram_device(mr),
+        [PREFAULT_SKIP_REASON_DISCARD_MANAGER] =
+            memory_region_has_ram_discard_manager(mr) &&
+            !memory_region_has_guest_memfd(mr),
+        [PREFAULT_SKIP_REASON_MIGRATION] =
+            memory_region_get_dirty_log_mask(mr) & BIT(DIRTY_MEMORY_MIGRATION),
+        [PREFAULT_SKIP_REASON_DIRTY_LOGGING] =
+            memory_region_get_dirty_log_mask(mr),
+    };
+    uint32_t traits = 0;
+
+    for (int reason = 0; reason < ARRAY_SIZE(applies); reason++) {
+        traits |= applies[reason] ? BIT(reason) : 0;
+    }
+    return traits;
+}
+
+static void memory_add_section(MemoryReader *reader,
+                               const MemoryRegionSection *section,
+                               bool is_private)
+{
+    MemoryRegion *mr = section->mr;
+    hwaddr offset = section->offset_within_region;
+    PrefaultSection s = {
+        .gpa = section->offset_within_address_space,
+        .size = int128_get64(section->size),
+        .host = (uint8_t *)memory_region_get_ram_ptr(mr) + offset,
+        .ram_addr = memory_region_get_ram_addr(mr) + offset,
+        .page_size = is_private ? qemu_real_host_page_size()
+                                : qemu_ram_pagesize(mr->ram_block),
+        .traits = memory_section_traits(section) | reader->traits,
+        .place = prefault_places_find(reader->places, mr),
+        .is_private = is_private,
+        /* KVM binds each page of a guest_memfd to one guest address */
+        .is_single = memory_region_has_guest_memfd(mr),
+    };
+
+    g_array_append_val(reader->sections, s);
+}
+
+static int memory_add_shared(MemoryRegionSection *section, void *opaque)
+{
+    memory_add_section(opaque, section, false);
+    return 0;
+}
+
+static int memory_add_private(MemoryRegionSection *section, void *opaque)
+{
+    memory_add_section(opaque, section, true);
+    return 0;
+}
+
+/* To the discard manager, shared is populated and private is discarded */
+static void memory_add_guest_memfd(MemoryReader *reader,
+                                   MemoryRegionSection *section)
+{
+    RamDiscardManager *rdm = memory_region_get_ram_discard_manager(section->mr);
+
+    ram_discard_manager_replay_populated(rdm, section, memory_add_shared,
+                                         reader);
+    ram_discard_manager_replay_discarded(rdm, section, memory_add_private,
+                                         reader);
+}
+
+static void memory_read_region(MemoryListener *listener,
+                               MemoryRegionSection *section)
+{
+    MemoryReader *reader = container_of(listener, MemoryReader, listener);
+    MemoryRegion *mr = section->mr;
+
+    if (!memory_region_is_ram(mr)) {
+        return;
+    }
+    memory_region_ref(mr);
+    g_ptr_array_add(reader->regions, mr);
+    if (memory_region_has_guest_memfd(mr)) {
+        memory_add_guest_memfd(reader, section);
+    } else {
+        memory_add_section(reader, section, false);
+    }
+}
+
+PrefaultPlan *prefault_memory_plan(GPtrArray **regions, PrefaultPlaces **places)
+{
+    g_autoptr(GArray) sections =
+        g_array_new(false, false, sizeof(PrefaultSection));
+    MemoryReader reader = {
+        .listener = {
+            .name = "prefault-read",
+            .region_add = memory_read_region,
+        },
+        .sections = sections,
+        .regions = g_ptr_array_new_with_free_func(
+            (GDestroyNotify)memory_region_unref),
+        .places = prefault_places_new(),
+        .traits = memory_traits(),
+    };
+
+    /* Registration replays the whole flat view: that is the way to read it */
+    memory_listener_register(&reader.listener, &address_space_memory);
+    memory_listener_unregister(&reader.listener);
+    *regions = reader.regions;
+    *places = reader.places;
+    return prefault_plan_new((PrefaultSection *)sections->data, sections->len,
+                             qemu_real_host_page_size());
+}
+
+/* The host nodes that memory must come from, or NULL */
+static const unsigned long *memory_bound_nodes(const MemoryRegion *mr)
+{
+    const HostMemoryBackend *backend = (HostMemoryBackend *)
+        object_dynamic_cast(mr->owner, TYPE_MEMORY_BACKEND);
+
+    return backend && backend->policy == HOST_MEM_POLICY_BIND
+           ? backend->host_nodes : NULL;
+}
+
+static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
+{
+    ram_addr_t offset;
+    RAMBlock *rb = qemu_ram_block_from_host(range->host, false, &offset);
+    uint8_t *host = QEMU_ALIGN_PTR_DOWN(range->host, range->page_size);
+
+    if (!rb) {
+        return false;
+    }
+    *backing = (PrefaultBacking) {
+        .name = memory_region_name(rb->mr),
+        .host = host,
+        .size = ROUND_UP(range->host + range->size - host, range->page_size),
+        .page_size = range->page_size,
+        /* A guest_memfd takes its memory from where anonymous memory comes from */
+        .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
+        .shared = !range->is_private && qemu_ram_is_shared(rb),
+        .reserved = !qemu_ram_is_noreserve(rb),
+        .nodes = memory_bound_nodes(rb->mr),
+        .max_node = MAX_NODES,
+    };
+    return true;
+}
+
+/* A host page that lies in two ranges, as a huge page can, is taken once */
+static void memory_add_backing(GArray *backings, PrefaultBacking backing)
+{
+    uint8_t *second_page = (uint8_t *)backing.host + backing.page_size;
+
+    for (guint i = 0; i < backings->len; i++) {
+        const PrefaultBacking *b = &g_array_index(backings, PrefaultBacking, i);
+
+        if ((uint8_t *)b->host + b->size == second_page) {
+            backing.host = second_page;
+            backing.size -= backing.page_size;
+        }
+    }
+    g_array_append_val(backings, backing);
+}
+
+bool prefault_memory_suffices(const PrefaultPlan *plan, bool with_private,
+                              Error **errp)
+{
+    g_autoptr(GArray) backings =
+        g_array_new(false, false, sizeof(PrefaultBacking));
+    PrefaultBacking backing;
+    PrefaultChunk range;
+
+    RCU_READ_LOCK_GUARD();
+    for (unsigned i = 0; prefault_plan_range(plan, i, &range); i++) {
+        if (!range.alias && (with_private || !range.is_private) &&
+            memory_backing(&range, &backing)) {
+            memory_add_backing(backings, backing);
+        }
+    }
+    return prefault_host_check((PrefaultBacking *)backings->data, backings->len,
+                               "", errp);
+}
+
+static void memory_watch_begin(MemoryListener *listener)
+{
+    memory_changing();
+}
+
+void prefault_memory_watch(void (*changing)(void))
+{
+    static MemoryListener watcher = {
+        .name = "prefault-watch",
+        .begin = memory_watch_begin,
+    };
+
+    memory_changing = changing;
+    memory_listener_register(&watcher, &address_space_memory);
+}

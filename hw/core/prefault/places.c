@@ -1,0 +1,275 @@
+/*
+ * Where workers run: near the memory they populate
+ *
+ * Without a memory policy the CPU that touches a page first decides which NUMA
+ * node it comes from; with one, a worker on the right node writes faster.  The
+ * CPUs are those that a user has chosen already, by pinning vCPUs or by naming
+ * host nodes: a worker never runs on others, unless QEMU itself does.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sched.h>
+#include "qemu/bitops.h"
+#include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "plan.h"
+#include "system/hostmem.h"
+#include "places.h"
+
+#ifdef CONFIG_NUMA
+#include <numa.h>
+#include <numaif.h>
+#endif
+
+/* What the kernel calls NR_CPUS is 8192 at most on x86 */
+#define CPUS_MAX 8192
+
+typedef struct CpuSet {
+    unsigned long bits[BITS_TO_LONGS(CPUS_MAX)];
+} CpuSet;
+
+typedef struct Place {
+    CpuSet cpus;            /* empty: it says nothing */
+    int node;               /* of all of them, or -1 */
+} Place;
+
+struct PrefaultPlaces {
+    CpuSet own;             /* what workers inherit */
+    bool no_policy;         /* likewise: memory comes from the CPU's own node */
+    GArray *all;            /* of Place */
+};
+
+/* Of @tid; false if it cannot be known */
+static bool places_cpus_of_thread(int tid, CpuSet *set)
+{
+    memset(set, 0, sizeof(*set));
+    return sched_getaffinity(tid, sizeof(*set), (cpu_set_t *)set) == 0;
+}
+
+#ifdef CONFIG_NUMA
+static bool places_thread_has_no_policy(void)
+{
+    int mode;
+
+    return numa_available() >= 0 &&
+           get_mempolicy(&mode, NULL, 0, NULL, 0) == 0 && mode == MPOL_DEFAULT;
+}
+
+/* The node of all these CPUs, or -1 if there is no such node */
+static int places_node_of_cpus(const CpuSet *set)
+{
+    int node = -1;
+
+    if (numa_available() < 0) {
+        return -1;
+    }
+    for (unsigned long cpu = find_first_bit(set->bits, CPUS_MAX);
+         cpu < CPUS_MAX; cpu = find_next_bit(set->bits, CPUS_MAX, cpu + 1)) {
+        int its = numa_node_of_cpu(cpu);
+
+        if (its < 0 || (node >= 0 && its != node)) {
+            return -1;
+        }
+        node = its;
+    }
+    return node;
+}
+
+/*
+ * The next best to running there: let the calling thread take memory from this
+ * node.  That is no scheduling, and a sandbox may allow it.
+ */
+static bool places_prefer_node(int node)
+{
+    /* One bit more: the kernel leaves the last one out */
+    unsigned long nodes[BITS_TO_LONGS(MAX_NODES + 1)] = { 0 };
+
+    if (node < 0 || node >= MAX_NODES) {
+        return false;
+    }
+    set_bit(node, nodes);
+    return set_mempolicy(MPOL_PREFERRED, nodes, MAX_NODES + 1) == 0;
+}
+
+static void places_prefer_own_node(const PrefaultPlaces *places)
+{
+    if (places->no_policy) {
+        set_mempolicy(MPOL_DEFAULT, NULL, 0);
+    }
+}
+#else
+static bool places_thread_has_no_policy(void)
+{
+    return false;
+}
+
+static int places_node_of_cpus(const CpuSet *set)
+{
+    return -1;
+}
+
+static bool places_prefer_node(int node)
+{
+    return false;
+}
+
+static void places_prefer_own_node(const PrefaultPlaces *places)
+{
+}
+#endif
+
+PrefaultPlaces *prefault_places_new(void)
+{
+    PrefaultPlaces *places = g_new0(PrefaultPlaces, 1);
+
+    places->all = g_array_new(false, false, sizeof(Place));
+    places->no_policy = places_thread_has_no_policy();
+    places_cpus_of_thread(0, &places->own);
+    return places;
+}
+
+void prefault_places_free(PrefaultPlaces *places)
+{
+    if (places) {
+        g_array_unref(places->all);
+        g_free(places);
+    }
+}
+
+#ifdef CONFIG_NUMA
+/* The CPUs of the nodes that a backend names; false if it names none */
+static bool places_cpus_of_backend(const PrefaultPlaces *places,
+                                   const HostMemoryBackend *backend,
+                                   CpuSet *set)
+{
+    struct bitmask *cpus;
+    unsigned long node;
+
+    if (!backend || backend->policy == HOST_MEM_POLICY_DEFAULT ||
+        numa_available() < 0) {
+        return false;
+    }
+    memset(set, 0, sizeof(*set));
+    cpus = numa_allocate_cpumask();
+    for (node = find_first_bit(backend->host_nodes, MAX_NODES);
+         node < MAX_NODES;
+         node = find_next_bit(backend->host_nodes, MAX_NODES, node + 1)) {
+        if (numa_node_to_cpus(node, cpus) < 0) {
+            continue;
+        }
+        for (unsigned cpu = 0; cpu < MIN(cpus->size, CPUS_MAX); cpu++) {
+            if (numa_bitmask_isbitset(cpus, cpu)) {
+                set_bit(cpu, set->bits);
+            }
+        }
+    }
+    numa_free_cpumask(cpus);
+    bitmap_and(set->bits, set->bits, places->own.bits, CPUS_MAX);
+    /* The policy puts the memory right, wherever the worker runs */
+    return true;
+}
+#else
+static bool places_cpus_of_backend(const PrefaultPlaces *places,
+                                   const HostMemoryBackend *backend,
+                                   CpuSet *set)
+{
+    return false;
+}
+#endif
+
+/* The guest NUMA node that a backend is the memory of, or -1 */
+static int places_guest_node_of_backend(const HostMemoryBackend *backend)
+{
+    const NumaState *numa = current_machine->numa_state;
+
+    for (int i = 0; backend && numa && i < numa->num_nodes; i++) {
+        if (numa->nodes[i].node_memdev == backend) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool places_vcpu_is_on_node(const CPUState *cpu, int node)
+{
+    const CPUArchIdList *slots = current_machine->possible_cpus;
+
+    for (int i = 0; slots && i < slots->len; i++) {
+        if (slots->cpus[i].cpu == cpu) {
+            return slots->cpus[i].props.has_node_id &&
+                   slots->cpus[i].props.node_id == node;
+        }
+    }
+    return false;
+}
+
+/* The CPUs of the vCPUs of a guest node, or of all if @node is -1 */
+static bool places_cpus_of_vcpus(int node, CpuSet *set)
+{
+    CPUState *cpu;
+    CpuSet one;
+
+    memset(set, 0, sizeof(*set));
+    CPU_FOREACH(cpu) {
+        if ((node < 0 || places_vcpu_is_on_node(cpu, node)) &&
+            places_cpus_of_thread(cpu->thread_id, &one)) {
+            bitmap_or(set->bits, set->bits, one.bits, CPUS_MAX);
+        }
+    }
+    return !bitmap_empty(set->bits, CPUS_MAX);
+}
+
+static unsigned places_of_set(PrefaultPlaces *places, const CpuSet *set)
+{
+    Place place = { .cpus = *set };
+
+    for (unsigned i = 0; i < places->all->len; i++) {
+        if (!memcmp(&g_array_index(places->all, Place, i).cpus, set,
+                    sizeof(*set))) {
+            return i;
+        }
+    }
+    if (places->all->len == PREFAULT_PLACES_MAX) {
+        /* Slower for some, wrong for none that has a policy */
+        return 0;
+    }
+    /* Here, for libnuma is not for several threads at a time */
+    place.node = places_node_of_cpus(set);
+    g_array_append_vals(places->all, &place, 1);
+    return places->all->len - 1;
+}
+
+unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr)
+{
+    const HostMemoryBackend *backend = (HostMemoryBackend *)
+        object_dynamic_cast(mr->owner, TYPE_MEMORY_BACKEND);
+    CpuSet set;
+
+    if (!places_cpus_of_backend(places, backend, &set) &&
+        !places_cpus_of_vcpus(places_guest_node_of_backend(backend), &set)) {
+        places_cpus_of_vcpus(-1, &set);
+    }
+    return places_of_set(places, &set);
+}
+
+int prefault_places_enter(const PrefaultPlaces *places, unsigned number)
+{
+    const Place *place = &g_array_index(places->all, Place, number);
+    const CpuSet *set = &place->cpus;
+    CpuSet now;
+    int ret;
+
+    places_prefer_own_node(places);
+    if (bitmap_empty(set->bits, CPUS_MAX)) {
+        set = &places->own;
+    }
+    if (!places_cpus_of_thread(0, &now) || bitmap_empty(set->bits, CPUS_MAX) ||
+        bitmap_equal(now.bits, set->bits, CPUS_MAX) ||
+        sched_setaffinity(0, sizeof(*set), (cpu_set_t *)set) == 0) {
+        return 0;
+    }
+    ret = -errno;
+    return places->no_policy && places_prefer_node(place->node) ? 0 : ret;
+}

@@ -1,0 +1,68 @@
+/*
+ * Where workers run: near the memory they populate
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_PLACES_H
+#define HW_CORE_PREFAULT_PLACES_H
+
+#include "system/memory.h"
+
+/**
+ * PrefaultPlaces: the places of one run, and the host CPUs that belong to each
+ */
+typedef struct PrefaultPlaces PrefaultPlaces;
+
+/**
+ * prefault_places_new: no place yet
+ *
+ * Context: BQL, in the thread that will start the workers.
+ *
+ * Returns: for prefault_places_free().
+ */
+PrefaultPlaces *prefault_places_new(void);
+
+/**
+ * prefault_places_free: forget all places
+ * @places: no worker uses it any more; NULL does nothing
+ */
+void prefault_places_free(PrefaultPlaces *places);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultPlaces, prefault_places_free)
+
+/**
+ * prefault_places_find: which place does some memory belong to?
+ * @places: where places are added as they are needed
+ * @mr: the memory
+ *
+ * In this order: memory whose backend has host nodes belongs to the CPUs of
+ * those nodes that QEMU may use; memory of a guest NUMA node to the CPUs that
+ * the vCPUs of this node may use; any other to the CPUs that any vCPU may use.
+ * So memory without a policy lands where a first touch by the guest would put
+ * it, also where vCPUs are pinned and QEMU's other threads are pinned
+ * elsewhere.
+ *
+ * Context: BQL.
+ *
+ * Returns: the place, less than PREFAULT_PLACES_MAX.
+ */
+unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
+
+/**
+ * prefault_places_enter: let the calling thread take memory of a place
+ * @places: the places; not changed
+ * @number: which one
+ *
+ * Moves it to the CPUs of the place.  Where that is refused, as by libvirt's
+ * sandbox, and QEMU has no memory policy of its own that decides, it stays
+ * where it is and takes memory from the node of those CPUs, if they are all of
+ * one. Does nothing if the place says nothing, or all that it says is what QEMU
+ * may use anyway.
+ *
+ * Context: any thread; several at a time.
+ *
+ * Returns: 0, or -errno as sched_setaffinity() if neither can be done.
+ */
+int prefault_places_enter(const PrefaultPlaces *places, unsigned number);
+
+#endif /* HW_CORE_PREFAULT_PLACES_H */
