@@ -85,11 +85,11 @@ class Retention(BedTest):
         """One guest that flips; what it finds in memory is right."""
         log = self.machine.scratch('trace')
         qemu = self.booted(prefault, machine, '-D', log, '-trace',
-                           'kvm_refill_step', *extra, '-fw_cfg',
+                           'kvm_own_thread_map', *extra, '-fw_cfg',
                            f'name=opt/prefault/flips,string={FLIPS}')
         said = qemu.wait_text('flips=', RUN_SECONDS).text
         flips, wrong = map(int, re.findall(r'=(\d+)', said)[:2])
-        steps = self.machine.read(log).count('kvm_refill_step')
+        steps = self.machine.read(log).count('kvm_own_thread_map')
         figures = self.assert_all_mapped(
             qemu, MIB_OF_RAM,
             f'{machine}, {prefault}: {flips} flips, {steps} steps of refill '

@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/range.h"

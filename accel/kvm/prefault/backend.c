@@ -1,8 +1,5 @@
 /*
- * KVM's side of prefault
- *
- * Owns the contract of KVM_PRE_FAULT_MEMORY: the one place that calls it to
- * prefault, and what its answers mean.
+ * KVM as a backend of prefault: on which vCPU memory is mapped
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,31 +8,28 @@
 #include <linux/kvm.h>
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
-#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
 #include "qapi/error.h"
-#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
 #include "system/kvm-prefault.h"
 #include "convert.h"
+#include "own-thread.h"
 #include "pre-fault.h"
-#include "refill.h"
 #include "retention.h"
 #include "slot-zap.h"
 
 /* The vCPUs of the run under way; changes only while there are no workers */
-static GPtrArray *prefault_vcpus;
+static GPtrArray *backend_vcpus;
 
-/* The launch is not finished: private memory comes after it.  Atomic */
-static bool private_later;
-
-static bool kvm_prefault_in_use(void)
+static bool backend_in_use(void)
 {
     return kvm_enabled();
 }
 
-static bool kvm_prefault_can_map(Error **errp)
+static bool backend_can_map(Error **errp)
 {
     if (!kvm_pre_fault_memory_supported) {
         error_setg(errp, "KVM cannot map guest memory in advance: no "
@@ -46,96 +40,106 @@ static bool kvm_prefault_can_map(Error **errp)
     return true;
 }
 
-static bool kvm_prefault_set_up(Error **errp)
+static bool backend_set_up(Error **errp)
 {
-    kvm_refill_set_up();
     return kvm_slot_zap_set_up(errp);
 }
 
-static void kvm_prefault_begin(void)
+static unsigned backend_begin(PrefaultVia via)
 {
     CPUState *cpu;
 
-    kvm_refill_stop();
-    prefault_vcpus = g_ptr_array_new_with_free_func(object_unref);
+    assert(bql_locked());
+    assert(!backend_vcpus);
+    backend_vcpus = g_ptr_array_new_with_free_func(object_unref);
     CPU_FOREACH(cpu) {
-        kvm_pre_fault_drop_root(cpu);
-        g_ptr_array_add(prefault_vcpus, object_ref(OBJECT(cpu)));
+        if (via == PREFAULT_VIA_VCPU_THREAD ||
+            (cpu_is_stopped(cpu) && kvm_pre_fault_can_use(cpu))) {
+            g_ptr_array_add(backend_vcpus, object_ref(OBJECT(cpu)));
+        }
     }
+    return backend_vcpus->len;
 }
 
-static void kvm_prefault_end(void)
+static void backend_end(void)
 {
-    g_clear_pointer(&prefault_vcpus, g_ptr_array_unref);
-    /* Also after a run that was cut short: the guest may start all the same */
-    kvm_refill_start();
-    if (qatomic_xchg(&private_later, false)) {
-        kvm_refill_private();
-    }
+    assert(bql_locked());
+    g_clear_pointer(&backend_vcpus, g_ptr_array_unref);
 }
 
-static void kvm_prefault_map_later(void)
-{
-    kvm_refill_start();
-    kvm_refill_dropped_all();
-}
-
-static void kvm_prefault_retention(PrefaultRetention *figures)
+static void backend_retention(PrefaultRetention *figures)
 {
     figures->slot_zap_all = kvm_slot_zap_all();
     kvm_retention_counts(&figures->slots_kept, &figures->slots_dropped);
-    kvm_refill_counts(&figures->refilled, &figures->refill_pending);
 }
 
-static PrefaultConversions *kvm_prefault_conversions(void)
+static PrefaultConversions *backend_conversions(void)
 {
     return machine_require_guest_memfd(current_machine)
-           ? kvm_convert_counts() : NULL;
+           ? kvm_convert_figures() : NULL;
 }
 
-static int kvm_prefault_map(unsigned worker, hwaddr gpa, uint64_t size,
-                            uint64_t *mapped)
+/*
+ * A vCPU whose root may be retired drops it on its own thread, where all that
+ * reads and writes its registers happens.
+ */
+static int backend_map_held(CPUState *cpu, unsigned generation, hwaddr gpa,
+                            uint64_t size, uint64_t *mapped)
 {
-    sigset_t kick;
-    int ret;
+    int ret = kvm_pre_fault_map(cpu, generation, gpa, size, mapped);
 
-    if (!prefault_vcpus->len) {
-        return -ENODEV;
-    }
-    sigemptyset(&kick);
-    sigaddset(&kick, SIG_IPI);
-    pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+    return ret == -ETIME && !*mapped
+           ? kvm_own_thread_map(cpu, generation, gpa, size, mapped) : ret;
+}
 
-    ret = kvm_pre_fault_map(
-        g_ptr_array_index(prefault_vcpus, worker % prefault_vcpus->len), gpa,
-        size, mapped);
-    if (ret == -EOPNOTSUPP) {
-        qatomic_set(&private_later, true);
+/* This vCPU cannot, but another may */
+static bool backend_is_of_vcpu(int ret)
+{
+    return ret == -EBUSY || ret == -EOPNOTSUPP || ret == -ENOEXEC;
+}
+
+static int backend_map_on_some(PrefaultVia via, unsigned worker,
+                               unsigned generation, hwaddr gpa, uint64_t size,
+                               uint64_t *mapped)
+{
+    int ret = -ENODEV;
+
+    for (unsigned i = 0; i < backend_vcpus->len; i++) {
+        CPUState *cpu = g_ptr_array_index(backend_vcpus,
+                                          (worker + i) % backend_vcpus->len);
+
+        ret = (via == PREFAULT_VIA_DESCRIPTOR ? backend_map_held
+                                              : kvm_own_thread_map)(
+            cpu, generation, gpa, size, mapped);
+        if (*mapped || !backend_is_of_vcpu(ret)) {
+            break;
+        }
     }
     return ret;
 }
 
-static void kvm_prefault_kick(QemuThread *thread)
+static int backend_map(PrefaultVia via, unsigned worker, unsigned generation,
+                       hwaddr gpa, uint64_t size, uint64_t *mapped)
 {
-    /* Its handler does nothing in a thread that is not a vCPU's */
-    pthread_kill(thread->thread, SIG_IPI);
+    *mapped = 0;
+    return via == PREFAULT_VIA_THIS_THREAD
+           ? kvm_own_thread_map_here(current_cpu, generation, gpa, size, mapped)
+           : backend_map_on_some(via, worker, generation, gpa, size, mapped);
 }
 
-static const PrefaultBackend kvm_prefault_backend = {
-    .in_use = kvm_prefault_in_use,
-    .can_map = kvm_prefault_can_map,
-    .set_up = kvm_prefault_set_up,
-    .begin = kvm_prefault_begin,
-    .map = kvm_prefault_map,
-    .kick = kvm_prefault_kick,
-    .end = kvm_prefault_end,
-    .map_later = kvm_prefault_map_later,
-    .retention = kvm_prefault_retention,
-    .conversions = kvm_prefault_conversions,
+static const PrefaultBackend backend_kvm = {
+    .in_use = backend_in_use,
+    .can_map = backend_can_map,
+    .set_up = backend_set_up,
+    .begin = backend_begin,
+    .map = backend_map,
+    .end = backend_end,
+    .retention = backend_retention,
+    .conversions = backend_conversions,
 };
 
 void kvm_prefault_class_init(ObjectClass *oc)
 {
-    prefault_accel_class_init(oc, &kvm_prefault_backend);
+    prefault_accel_class_init(oc, &backend_kvm);
     kvm_slot_zap_class_init(oc);
 }

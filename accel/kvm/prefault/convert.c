@@ -10,7 +10,7 @@
 #include <linux/kvm.h>
 #include "exec/target_page.h"
 #include "hw/boards.h"
-#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
@@ -23,7 +23,6 @@
 #include "convert.h"
 #include "flips.h"
 #include "poison.h"
-#include "refill.h"
 #include "stop.h"
 #include "trace/trace-accel_kvm.h"
 #ifdef TARGET_I386
@@ -32,7 +31,7 @@
 
 /*
  * How long a vCPU that left the guest prefaults what it converted; the rest is
- * for refill.  A guest expects an explicit conversion to take a while, and QEMU
+ * owed.  A guest expects an explicit conversion to take a while, and QEMU
  * 10.2 maps all of it there: a tenth of a second is some 100 MiB.  It does not
  * know of an implicit one, which is of one page and takes a few microseconds.
  */
@@ -85,8 +84,10 @@ static KvmConversion *convert_begin(Request request, hwaddr gpa, uint64_t size,
         [REQUEST_EXPLICIT] = "KVM_HC_MAP_GPA_RANGE",
     };
     Error *err = NULL;
-    KvmConversion *c = kvm_conversion_begin(gpa, size, to_private, &err);
+    KvmConversion *c;
 
+    prefault_converting(gpa, size);
+    c = kvm_conversion_begin(gpa, size, to_private, &err);
     if (!c) {
         convert_counts.failures++;
         kvm_stop_report(names[request], gpa, size, flags,
@@ -116,31 +117,6 @@ static void convert_give_back(KvmConversion *c)
     while (kvm_conversion_give_back(c)) {
         bql_unlock();
         bql_lock();
-    }
-}
-
-/*
- * Map what was converted, in steps between which others get the BQL, until the
- * budget is used up or someone wants this vCPU.
- */
-static void convert_prefault(CPUState *cpu, hwaddr start, hwaddr end,
-                             int64_t budget)
-{
-    int64_t until = get_clock() + budget;
-
-    while (start < end && get_clock() < until &&
-           !qatomic_read(&cpu->exit_request)) {
-        BQL_LOCK_GUARD();
-        hwaddr next = kvm_refill_converted_step(cpu, start, end);
-
-        if (next == start) {
-            break;
-        }
-        start = next;
-    }
-    if (start < end) {
-        BQL_LOCK_GUARD();
-        kvm_refill_converted(start, end - start);
     }
 }
 
@@ -189,9 +165,8 @@ static int convert_serve(CPUState *cpu, Request request, hwaddr gpa,
     if (!c) {
         return -1;
     }
-    convert_prefault(cpu, gpa, gpa + size,
-                     request == REQUEST_EXPLICIT ? EXPLICIT_BUDGET_NS
-                                                 : IMPLICIT_BUDGET_NS);
+    prefault_converted(gpa, size, request == REQUEST_EXPLICIT
+                       ? EXPLICIT_BUDGET_NS : IMPLICIT_BUDGET_NS);
     return 0;
 }
 
@@ -332,13 +307,11 @@ bool kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private,
     return true;
 }
 
-PrefaultConversions *kvm_convert_counts(void)
+PrefaultConversions *kvm_convert_figures(void)
 {
     PrefaultConversions *figures = g_new(PrefaultConversions, 1);
 
     *figures = convert_counts;
     figures->poisoned = kvm_poison_count();
-    kvm_refill_converted_counts(&figures->prefaulted,
-                                &figures->prefault_pending);
     return figures;
 }

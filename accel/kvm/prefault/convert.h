@@ -22,12 +22,13 @@
 #include "qapi/qapi-types-prefault.h"
 
 /**
- * kvm_convert_counts: what was converted so far
+ * kvm_convert_figures: what was converted so far
  *
  * Context: BQL.
  *
- * Returns: figures for qapi_free_PrefaultConversions(); never NULL.
+ * Returns: figures, but for what is owed, for qapi_free_PrefaultConversions();
+ * never NULL.
  */
-PrefaultConversions *kvm_convert_counts(void);
+PrefaultConversions *kvm_convert_figures(void);
 
 #endif /* ACCEL_KVM_PREFAULT_CONVERT_H */

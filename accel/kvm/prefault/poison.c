@@ -8,7 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "hw/boards.h"
-#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
 #include "qapi/qapi-events-run-state.h"
 #include "system/address-spaces.h"
 #include "system/hw_accel.h"

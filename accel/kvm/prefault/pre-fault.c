@@ -1,5 +1,5 @@
 /*
- * The one place that calls KVM_PRE_FAULT_MEMORY to prefault
+ * KVM_PRE_FAULT_MEMORY: its contract, and what its answers mean
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,50 +7,113 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "hw/core/cpu.h"
+#include "hw/core/prefault-backend.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+#include "system/cpus.h"
 #include "system/kvm.h"
+#include "system/kvm_int.h"
+#include "system/runstate.h"
+#include "system/kvm-prefault.h"
 #include "pre-fault.h"
-
+#include "trace.h"
 #ifdef TARGET_I386
-/*
- * A change of CR3 resets the MMU; nothing runs between the change and its
- * undoing.  SREGS2 (since Linux 5.14) keeps PDPTRs, which the older call would
- * read from the changed address.  A vCPU whose state is protected refuses, or
- * says 0 and changes nothing.
- */
-bool kvm_pre_fault_drop_root(CPUState *cpu)
-{
-    struct kvm_sregs2 sregs, other, now;
-
-    if (kvm_vcpu_ioctl(cpu, KVM_GET_SREGS2, &sregs) < 0) {
-        return false;
-    }
-    other = sregs;
-    other.cr3 ^= 0x1000;
-    if (kvm_vcpu_ioctl(cpu, KVM_SET_SREGS2, &other) < 0 ||
-        kvm_vcpu_ioctl(cpu, KVM_GET_SREGS2, &now) < 0 ||
-        now.cr3 != other.cr3) {
-        return false;
-    }
-    if (kvm_vcpu_ioctl(cpu, KVM_SET_SREGS2, &sregs) < 0) {
-        error_report("prefault: CR3 of CPU %d cannot be set back: reset the "
-                     "guest before it runs", cpu->cpu_index);
-    }
-    return true;
-}
-#else
-bool kvm_pre_fault_drop_root(CPUState *cpu)
-{
-    return true;
-}
+#include "cpu.h"
 #endif
 
-int kvm_pre_fault_map(CPUState *cpu, hwaddr gpa, uint64_t size,
-                      uint64_t *mapped)
+/*
+ * The time that one call has.  Enough for thousands of pages; who waits for a
+ * change of the memory map, or to cancel a run, waits so long at most.
+ */
+#define BOUND_NS (5 * SCALE_MS)
+
+/* Attempts to put a guest register back before its guest is given up */
+#define RESTORE_TRIES 3
+
+/* A timer of this thread, which interrupts it; made for its first call */
+typedef struct BoundTimer {
+    bool made;
+    timer_t id;
+    Notifier at_exit;
+} BoundTimer;
+
+static __thread BoundTimer pre_fault_timer;
+
+static void pre_fault_timer_delete(Notifier *notifier, void *data)
+{
+    BoundTimer *timer = container_of(notifier, BoundTimer, at_exit);
+
+    timer_delete(timer->id);
+    timer->made = false;
+}
+
+/*
+ * SIG_IPI's handler makes a vCPU's thread look for work before it enters the guest
+ * again, and does nothing in any other.
+ */
+static int pre_fault_timer_make(BoundTimer *timer)
+{
+    struct sigevent event = {
+        .sigev_notify = SIGEV_THREAD_ID,
+        .sigev_signo = SIG_IPI,
+    };
+    sigset_t signals;
+
+    event._sigev_un._tid = qemu_get_thread_id();
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer->id)) {
+        return -errno;
+    }
+    timer->made = true;
+    timer->at_exit.notify = pre_fault_timer_delete;
+    qemu_thread_atexit_add(&timer->at_exit);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIG_IPI);
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    return 0;
+}
+
+/* Again and again: a signal that comes before the call would be lost on it */
+static void pre_fault_timer_set(int64_t ns)
+{
+    struct itimerspec spec = {
+        .it_value.tv_nsec = ns,
+        .it_interval.tv_nsec = ns,
+    };
+
+    timer_settime(pre_fault_timer.id, 0, &spec, NULL);
+}
+
+static int pre_fault_call(CPUState *cpu, struct kvm_pre_fault_memory *mem)
+{
+    int64_t begun = get_clock();
+    uint64_t size = mem->size;
+    int ret;
+
+    pre_fault_timer_set(BOUND_NS);
+    ret = kvm_vcpu_ioctl(cpu, KVM_PRE_FAULT_MEMORY, mem);
+    pre_fault_timer_set(0);
+    return ret == -EINTR && mem->size == size &&
+           get_clock() - begun >= BOUND_NS ? -ETIME : ret;
+}
+
+int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
+                      uint64_t size, uint64_t *mapped)
 {
     struct kvm_pre_fault_memory mem = { .gpa = gpa, .size = size };
-    int ret = kvm_vcpu_ioctl(cpu, KVM_PRE_FAULT_MEMORY, &mem);
+    int ret = pre_fault_timer.made ? 0
+              : pre_fault_timer_make(&pre_fault_timer);
 
+    *mapped = 0;
+    if (ret) {
+        return ret;
+    }
+    if (!prefault_gate_enter(generation)) {
+        return -ECANCELED;
+    }
+    ret = pre_fault_call(cpu, &mem);
+    prefault_gate_leave();
     *mapped = size - mem.size;
     if (ret == -EFAULT || ret == -EHWPOISON) {
         /*
@@ -61,3 +124,106 @@ int kvm_pre_fault_map(CPUState *cpu, hwaddr gpa, uint64_t size,
     }
     return ret;
 }
+
+#ifdef TARGET_I386
+static bool pre_fault_in_smm(CPUState *cpu)
+{
+    struct kvm_vcpu_events events = {};
+
+    return kvm_vcpu_ioctl(cpu, KVM_GET_VCPU_EVENTS, &events) == 0 &&
+           events.flags & KVM_VCPUEVENT_VALID_SMM && events.smi.smm;
+}
+
+static bool pre_fault_in_nested_guest(CPUState *cpu)
+{
+    int size = kvm_max_nested_state_length();
+    g_autofree struct kvm_nested_state *nested = NULL;
+
+    if (size <= 0) {
+        return false;
+    }
+    nested = g_malloc0(size);
+    nested->size = size;
+    return kvm_vcpu_ioctl(cpu, KVM_GET_NESTED_STATE, nested) >= 0 &&
+           nested->flags & KVM_STATE_NESTED_GUEST_MODE;
+}
+
+/* KVM is asked, because QEMU's copy may be newer, and kvm_run's flags older */
+bool kvm_pre_fault_can_use(CPUState *cpu)
+{
+    assert(bql_locked());
+    return !pre_fault_in_smm(cpu) && !pre_fault_in_nested_guest(cpu);
+}
+
+static bool pre_fault_set_efer(CPUState *cpu, uint64_t efer)
+{
+    struct {
+        struct kvm_msrs info;
+        struct kvm_msr_entry entry;
+    } msrs = { .info.nmsrs = 1, .entry = { .index = MSR_EFER, .data = efer } };
+
+    return kvm_vcpu_ioctl(cpu, KVM_SET_MSRS, &msrs) == 1;
+}
+
+static bool pre_fault_get_efer(CPUState *cpu, uint64_t *efer)
+{
+    struct {
+        struct kvm_msrs info;
+        struct kvm_msr_entry entry;
+    } msrs = { .info.nmsrs = 1, .entry.index = MSR_EFER };
+    bool ok = kvm_vcpu_ioctl(cpu, KVM_GET_MSRS, &msrs) == 1;
+
+    *efer = msrs.entry.data;
+    return ok;
+}
+
+static void pre_fault_stop_guest(CPUState *cpu)
+{
+    error_report("prefault: EFER of CPU %d cannot be set back: the guest is "
+                 "stopped, and must be reset", cpu->cpu_index);
+    if (runstate_is_running()) {
+        /* Of this thread: the vCPU must not run before it is stopped */
+        vm_stop(RUN_STATE_INTERNAL_ERROR);
+    } else {
+        kvm_prefault_stop_guest();
+    }
+}
+
+/*
+ * A change of EFER.NX resets the MMU of the vCPU (Linux, arch/x86/kvm/x86.c,
+ * set_efer()) and touches nothing else.  Other registers that do so come with
+ * more: KVM_SET_SREGS2 loses the low bits of the APIC's TPR, for instance.
+ */
+bool kvm_pre_fault_drop_root(CPUState *cpu)
+{
+    uint64_t efer;
+    bool dropped;
+
+    assert(bql_locked());
+    if (!pre_fault_get_efer(cpu, &efer)) {
+        return false;
+    }
+    dropped = pre_fault_set_efer(cpu, efer ^ MSR_EFER_NXE);
+    trace_kvm_pre_fault_drop_root(cpu->cpu_index, dropped);
+    /* Also if it failed: KVM may have changed it first */
+    for (int tries = 0; tries < RESTORE_TRIES; tries++) {
+        if (pre_fault_set_efer(cpu, efer)) {
+            return dropped;
+        }
+    }
+    pre_fault_stop_guest(cpu);
+    return false;
+}
+#else
+bool kvm_pre_fault_can_use(CPUState *cpu)
+{
+    assert(bql_locked());
+    return true;
+}
+
+bool kvm_pre_fault_drop_root(CPUState *cpu)
+{
+    assert(bql_locked());
+    return false;
+}
+#endif

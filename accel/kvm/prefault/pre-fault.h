@@ -13,54 +13,81 @@
 /**
  * kvm_pre_fault_map: map guest memory in the page tables that a vCPU uses
  * @cpu: a vCPU that does not run
+ * @generation: of the memory map, see prefault_gate_enter()
  * @gpa: guest address, a multiple of the host's page size
  * @size: bytes, likewise
  * @mapped: filled with the bytes from @gpa on that are mapped now, also if the
  *          call fails
  *
- * One call of KVM_PRE_FAULT_MEMORY (Linux, Documentation/virt/kvm/api.rst).
+ * One call of KVM_PRE_FAULT_MEMORY (Linux, Documentation/virt/kvm/api.rst), the
+ * only one, inside the gate.
  *
  * It maps as a read fault does: what the host has not populated for write
  * would become the shared zero page, so the caller populates first.  It
  * returns 0 as soon as one page was mapped; the caller goes on from there.  It
- * works on the page table root that this vCPU uses now: the normal one, not
- * SMM's, while the vCPU is stopped before its start.  It holds the vCPU's mutex
- * and KVM's SRCU read lock throughout: see prefault_engine_invalidate().
+ * works on the page table root that this vCPU uses now: see
+ * kvm_pre_fault_can_use().  It holds the vCPU's mutex and KVM's SRCU read lock
+ * throughout.
  *
- * Context: any thread, while no memslot is deleted.
+ * It takes some milliseconds at most: a timer of this thread interrupts it,
+ * again and again, so that it ends wherever KVM looks for signals.
+ *
+ * Context: any thread, without BQL.
  *
  * Returns: 0, or
- * -EINTR: a signal is pending.  Where a page is poisoned KVM raises SIGBUS and
- *         tries again; workers block SIGBUS, so that goes on until the kick.
- *         Populating has found such pages before, unless they are new
+ * -ECANCELED: the memory map has changed: nothing was done
+ * -EINTR: a signal is pending
+ * -ETIME: no page was mapped in that time.  The root may be retired: see
+ *         kvm_pre_fault_drop_root(); or the page is poisoned, and KVM raises
+ *         SIGBUS and tries again
  * -EAGAIN: a memslot is being deleted (since Linux 6.18)
  * -ENOENT: no memslot there
  * -EOPNOTSUPP: shadow paging, a nested guest, or a confidential guest that is
  *              not finalized
+ * -ENOEXEC: the vCPU is not initialised (arm64)
  * -EINVAL: not aligned to pages, or empty
- * -EHWPOISON: the private memory of the first page that is not mapped is poisoned
+ * -EHWPOISON: the private memory of the first page that is not mapped is
+ *             poisoned
  * -ENOMEM, -EFAULT, -EIO: as for a page fault; -EFAULT also if another vCPU
  *                         converts the page at this moment
+ * -errno of timer_create(): there is no timer, so there was no call
  */
-int kvm_pre_fault_map(CPUState *cpu, hwaddr gpa, uint64_t size,
-                      uint64_t *mapped);
+int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
+                      uint64_t size, uint64_t *mapped);
 
 /**
- * kvm_pre_fault_drop_root: make a vCPU take a new page table root when it next
- *                         needs one
+ * kvm_pre_fault_can_use: does a vCPU use the normal page tables?
  * @cpu: a vCPU that does not run
+ *
+ * KVM fills the tables that the vCPU uses: in SMM those of another address space,
+ * in a nested guest none that it could fill.
+ *
+ * Context: BQL.
+ *
+ * Returns: false if it is in SMM or runs a nested guest.
+ */
+bool kvm_pre_fault_can_use(CPUState *cpu);
+
+/**
+ * kvm_pre_fault_drop_root: make a vCPU take a new page table root
+ * @cpu: the vCPU whose thread this is, out of the guest
  *
  * KVM retires the roots of a VM that is to lose all mappings: when a memslot of
  * a default VM is deleted with KVM_X86_QUIRK_SLOT_ZAP_ALL in force, when the
  * count of memslot changes starts over, when the host changes
- * kvm.nx_huge_pages.  A vCPU lets go of a retired root when it enters the
- * guest; KVM_PRE_FAULT_MEMORY does that only since Linux 6.15 (commit
- * 20a6cff3b283, "Check and free obsolete roots in kvm_mmu_reload()") and before
- * tries again for ever.
+ * kvm.nx_huge_pages.  A vCPU lets go of a retired root when it enters the guest;
+ * KVM_PRE_FAULT_MEMORY does that only since Linux 6.15 (commit 20a6cff3b283,
+ * "Check and free obsolete roots in kvm_mmu_reload()") and before tries again
+ * until it is interrupted.
+ *
+ * The guest's registers are as before afterwards.  If they cannot be put back
+ * the guest is stopped in state internal-error, with a message, before this vCPU
+ * enters it.
  *
  * Context: BQL.
  *
- * Returns: false if that is not possible: the guest's state is protected
+ * Returns: false if that is not possible: the guest's state is protected, or
+ * KVM refuses.
  */
 bool kvm_pre_fault_drop_root(CPUState *cpu);
 

@@ -7,14 +7,16 @@
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "qemu/units.h"
-#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
 #include "system/ramblock.h"
 #include "system/kvm-prefault.h"
-#include "refill.h"
 #include "retention.h"
 #include "slot-zap.h"
 #include "slots.h"
 #include "trace.h"
+
+/* A memory map is at rest after so long where a change costs all mappings */
+#define REST_ZAP_ALL_MS 100
 
 /* A range of guest addresses that one memslot covers */
 typedef struct Piece {
@@ -234,6 +236,8 @@ static void retention_retain(KVMMemoryListener *kml, const GArray *kept)
 /* What a change drops is mapped again, once the change is done */
 static void retention_note_dropped(const KVMMemoryListener *kml)
 {
+    /* With the quirk each change costs what was mapped again: wait longer */
+    unsigned rest_ms = kvm_slot_zap_all() ? REST_ZAP_ALL_MS : PREFAULT_REST_MS;
     KVMMemoryUpdate *update;
     uint64_t dropped = 0;
 
@@ -242,14 +246,15 @@ static void retention_note_dropped(const KVMMemoryListener *kml)
     }
     retention_slots_dropped += dropped;
     if (dropped && kvm_slot_zap_all()) {
-        kvm_refill_dropped_all();
+        prefault_owe_all(PREFAULT_OWED_REASON_DROPPED, rest_ms);
         return;
     }
     /* Other address spaces have page tables of their own */
     QSIMPLEQ_FOREACH(update, &kml->transaction_add, next) {
         if (kml->as_id == 0 && retention_section_is_plain(&update->section)) {
-            kvm_refill_dropped(update->section.offset_within_address_space,
-                               int128_get64(update->section.size));
+            prefault_owe(PREFAULT_OWED_REASON_DROPPED,
+                         update->section.offset_within_address_space,
+                         int128_get64(update->section.size), rest_ms);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
 #include "hw/qdev-core.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-common.h"

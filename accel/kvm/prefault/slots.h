@@ -20,28 +20,6 @@
 const KVMMemoryListener *kvm_slots(void);
 
 /**
- * kvm_slot_is_mappable: can memory of a memslot be mapped in advance?
- * @slot: memslot, in use or not
- *
- * Context: BQL.
- *
- * Returns: false if it is not in use, read-only or logs dirty pages.
- */
-bool kvm_slot_is_mappable(const KVMSlot *slot);
-
-/**
- * kvm_slot_at: the memslot at a guest address that vCPUs see outside SMM
- * @start: guest address
- * @end: where to stop, more than @start; filled with where the memslot ends, or
- *       where the next one begins if there is none at @start
- *
- * Context: BQL.
- *
- * Returns: the memslot, or NULL.
- */
-const KVMSlot *kvm_slot_at(hwaddr start, hwaddr *end);
-
-/**
  * kvm_slot_find: the memslot that covers exactly a range
  * @kml: listener of an address space
  * @start: guest address

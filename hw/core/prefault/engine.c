@@ -2,9 +2,8 @@
  * Prefault engine: the threads that work through a plan
  *
  * Guarantees: a chunk is handled by one worker, populated before it is mapped;
- * no map operation is under way once the plan was invalidated; every loop over
- * an operation that makes no progress ends; @done is called once, when the
- * other workers have finished too.
+ * every loop over an operation that makes no progress ends; @done is called
+ * once, when the other workers have finished too.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,16 +17,14 @@
 
 /*
  * Interruptions in a row, without progress, before a page is given up.  A
- * poisoned page interrupts for ever; a signal or two is normal.
+ * poisoned page interrupts for ever; a signal or two is normal.  Each can take
+ * the time that a call has, some milliseconds.
  */
-#define INTR_MAX 100
+#define INTR_MAX 20
 
 /* Tries in a row, a millisecond apart: no memslot change takes a second */
 #define AGAIN_MAX 1000
 #define AGAIN_USEC 1000
-
-/* How often a map operation that somebody waits for is kicked */
-#define KICK_MSEC 5
 
 typedef struct EngineWorker {
     PrefaultEngine *engine;
@@ -47,12 +44,11 @@ struct PrefaultEngine {
     bool joined;                /* by prefault_engine_wait(), its thread only */
 
     QemuMutex lock;             /* protects everything below */
-    QemuCond cond;              /* @in_map or @outcome changed */
+    QemuCond cond;              /* @outcome changed */
     PrefaultCursor *cursors;    /* one for each place */
     PrefaultProgress progress;
     PrefaultOutcome outcome;
     unsigned busy;              /* workers that have not finished */
-    unsigned in_map;            /* workers inside the map operation */
     const char *failed_step;
     PrefaultChunk failed_chunk;
     int failed_errno;           /* positive */
@@ -101,12 +97,25 @@ static void engine_leave_for_later(PrefaultEngine *engine,
     if (piece->is_private) {
         engine_account(engine, &engine->progress.private_later, piece);
     }
+    if (engine->ops->later) {
+        engine->ops->later(engine->opaque, piece);
+    }
+}
+
+/* @piece needs nothing any more */
+static void engine_settle(PrefaultEngine *engine, const PrefaultChunk *piece,
+                          bool mapped)
+{
+    if (engine->ops->settle) {
+        engine->ops->settle(engine->opaque, piece, mapped);
+    }
 }
 
 static void engine_leave_out(PrefaultEngine *engine, const PrefaultChunk *piece)
 {
     trace_prefault_engine_leave_out(piece->gpa, piece->size);
     engine_account(engine, &engine->progress.failed, piece);
+    engine_settle(engine, piece, false);
 }
 
 static void engine_account_mapped(PrefaultEngine *engine,
@@ -116,6 +125,7 @@ static void engine_account_mapped(PrefaultEngine *engine,
     if (piece->is_private) {
         engine_account(engine, &engine->progress.private_mapped, piece);
     }
+    engine_settle(engine, piece, true);
 }
 
 static PrefaultChunk engine_chunk_part(const PrefaultChunk *chunk,
@@ -137,6 +147,7 @@ static bool engine_try_again(int err, unsigned *tries)
     ++*tries;
     switch (err) {
     case EINTR:
+    case ETIME:
         return *tries < INTR_MAX;
     case EAGAIN:
         g_usleep(AGAIN_USEC);
@@ -146,24 +157,34 @@ static bool engine_try_again(int err, unsigned *tries)
     }
 }
 
-/* Returns false if the engine was stopped: the plan may not hold any more */
-static bool engine_enter_map(PrefaultEngine *engine)
+static bool engine_is_not_yet(int ret)
 {
-    QEMU_LOCK_GUARD(&engine->lock);
-
-    if (engine->outcome != PREFAULT_OUTCOME_RUNNING) {
-        return false;
-    }
-    engine->in_map++;
-    return true;
+    return ret == -EOPNOTSUPP || ret == -ENOEXEC || ret == -EBUSY ||
+           ret == -ENODEV;
 }
 
-static void engine_leave_map(PrefaultEngine *engine)
+/*
+ * Nothing of @rest could be mapped, and another try is not worth it.  Returns how
+ * much of it is dealt with: all, or a page that is left out.
+ */
+static uint64_t engine_give_up(PrefaultEngine *engine,
+                               const PrefaultChunk *rest, int ret)
 {
-    QEMU_LOCK_GUARD(&engine->lock);
+    if (engine_is_not_yet(ret)) {
+        engine_leave_for_later(engine, rest);
+    } else if (ret == -ECANCELED) {
+        prefault_engine_invalidate(engine);
+    } else if (ret == -EINTR || ret == -ETIME || ret == -EHWPOISON) {
+        PrefaultChunk page = engine_chunk_part(rest, 0,
+            MIN(rest->size, qemu_real_host_page_size()));
 
-    engine->in_map--;
-    qemu_cond_broadcast(&engine->cond);
+        engine_leave_out(engine, &page);
+        return page.size;
+    } else {
+        /* Success without progress would go on for ever */
+        engine_fail(engine, "mapping", rest, -ret ?: EIO);
+    }
+    return rest->size;
 }
 
 static void engine_map(EngineWorker *worker, const PrefaultChunk *chunk)
@@ -172,45 +193,55 @@ static void engine_map(EngineWorker *worker, const PrefaultChunk *chunk)
     uint64_t done = 0;
     unsigned tries = 0;
 
-    while (done < chunk->size) {
+    while (done < chunk->size && !engine_stopped(engine)) {
         PrefaultChunk rest = engine_chunk_part(chunk, done, chunk->size - done);
         uint64_t mapped = 0;
-        int ret;
+        int ret = engine->ops->map(engine->opaque, worker->index, rest.gpa,
+                                   rest.size, &mapped);
 
-        if (!engine_enter_map(engine)) {
-            return;
-        }
-        ret = engine->ops->map(engine->opaque, worker->index, rest.gpa,
-                               rest.size, &mapped);
         trace_prefault_engine_map(worker->index, rest.gpa, rest.size, mapped,
                                   ret);
-        engine_leave_map(engine);
-
         if (mapped) {
             /* An error that lasts comes back from the next try */
             PrefaultChunk part = engine_chunk_part(&rest, 0, mapped);
+
             engine_account_mapped(engine, &part);
             done += mapped;
             tries = 0;
-        } else if (ret == 0) {
-            /* Success without progress would go on for ever */
-            engine_fail(engine, "mapping", &rest, EIO);
-            return;
-        } else if (ret == -EOPNOTSUPP && prefault_plan_private(engine->plan)) {
-            /* A guest whose launch is not finished: KVM mapped nothing */
-            engine_leave_for_later(engine, &rest);
-            return;
-        } else if (engine_try_again(-ret, &tries)) {
-            continue;
-        } else if (ret == -EINTR || ret == -EHWPOISON) {
-            PrefaultChunk page = engine_chunk_part(
-                &rest, 0, MIN(rest.size, qemu_real_host_page_size()));
-            engine_leave_out(engine, &page);
-            done += page.size;
+        } else if (!engine_try_again(-ret, &tries)) {
+            done += engine_give_up(engine, &rest, ret);
             tries = 0;
+        }
+    }
+}
+
+/* Map @chunk, which has all the memory that it needs, if that is possible now */
+static void engine_map_if_possible(EngineWorker *worker,
+                                   const PrefaultChunk *chunk)
+{
+    if (!worker->engine->ops->map || chunk->map_later) {
+        engine_leave_for_later(worker->engine, chunk);
+    } else {
+        engine_map(worker, chunk);
+    }
+}
+
+/* Map of @chunk what the host has; the rest needs nothing */
+static void engine_map_present(EngineWorker *worker, const PrefaultChunk *chunk)
+{
+    PrefaultEngine *engine = worker->engine;
+    uint64_t done = 0, size;
+
+    for (; done < chunk->size && !engine_stopped(engine); done += size) {
+        PrefaultChunk rest = engine_chunk_part(chunk, done, chunk->size - done);
+        bool present;
+
+        size = engine->ops->present(engine->opaque, &rest, &present);
+        rest.size = size;
+        if (present) {
+            engine_map_if_possible(worker, &rest);
         } else {
-            engine_fail(engine, "mapping", &rest, -ret);
-            return;
+            engine_settle(engine, &rest, false);
         }
     }
 }
@@ -227,41 +258,46 @@ static int engine_populate(PrefaultEngine *engine, const PrefaultChunk *chunk)
     return ret;
 }
 
-static void engine_handle(EngineWorker *worker, const PrefaultChunk *chunk)
+static void engine_populate_and_map(EngineWorker *worker,
+                                    const PrefaultChunk *chunk)
 {
     PrefaultEngine *engine = worker->engine;
-    int ret;
+    int ret = engine_populate(engine, chunk);
 
-    if (engine_stopped(engine)) {
-        return;
-    }
-    if (chunk->is_private) {
-        if (engine->ops->map) {
-            engine_map(worker, chunk);
-        } else {
-            engine_leave_for_later(engine, chunk);
-        }
-        return;
-    }
-    ret = engine_populate(engine, chunk);
     if (ret == 0) {
         engine_account(engine, &engine->progress.populated, chunk);
         trace_prefault_engine_populated(worker->index, chunk->gpa, chunk->size);
         if (engine->ops->map) {
-            engine_map(worker, chunk);
+            engine_map_if_possible(worker, chunk);
         }
+    } else if (ret == -ECANCELED) {
+        prefault_engine_invalidate(engine);
     } else if (ret == -EHWPOISON && chunk->size > chunk->page_size) {
         /* Somewhere in here: halves, until it is one page */
         uint64_t half = ROUND_UP(chunk->size / 2, chunk->page_size);
         PrefaultChunk low = engine_chunk_part(chunk, 0, half);
         PrefaultChunk high = engine_chunk_part(chunk, half, chunk->size - half);
 
-        engine_handle(worker, &low);
-        engine_handle(worker, &high);
+        engine_populate_and_map(worker, &low);
+        engine_populate_and_map(worker, &high);
     } else if (ret == -EHWPOISON) {
         engine_leave_out(engine, chunk);
     } else {
         engine_fail(engine, "populating", chunk, -ret);
+    }
+}
+
+static void engine_handle(EngineWorker *worker, const PrefaultChunk *chunk)
+{
+    if (engine_stopped(worker->engine)) {
+        return;
+    }
+    if (chunk->is_private) {
+        engine_map_if_possible(worker, chunk);
+    } else if (chunk->present_only) {
+        engine_map_present(worker, chunk);
+    } else {
+        engine_populate_and_map(worker, chunk);
     }
 }
 
@@ -319,7 +355,7 @@ static void *engine_thread(void *opaque)
         engine_enter(worker, chunk.place);
         engine_handle(worker, &chunk);
     }
-    if (engine_finish_worker(engine)) {
+    if (engine_finish_worker(engine) && engine->ops->done) {
         engine->ops->done(engine->opaque);
     }
     return NULL;
@@ -358,22 +394,20 @@ PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
     return engine;
 }
 
-/*
- * Wait until no worker is inside the map operation.  The kicks are for a call
- * that would otherwise not return: on a poisoned page, or on a page table root
- * that KVM has retired.
- */
-static void engine_drain_map_locked(PrefaultEngine *engine)
+void prefault_engine_work(PrefaultEngine *engine, bool (*go_on)(void *opaque))
 {
-    while (engine->in_map) {
-        if (qemu_cond_timedwait(&engine->cond, &engine->lock, KICK_MSEC) ||
-            !engine->ops->kick) {
-            continue;
+    EngineWorker worker = { .engine = engine, .entered = true };
+    PrefaultChunk chunk;
+
+    assert(!engine->nr_workers);
+    do {
+        if (!engine_next(&worker, &chunk)) {
+            QEMU_LOCK_GUARD(&engine->lock);
+            engine_stop_locked(engine, PREFAULT_OUTCOME_COMPLETED);
+            return;
         }
-        for (unsigned i = 0; i < engine->nr_workers; i++) {
-            engine->ops->kick(engine->opaque, &engine->workers[i].thread);
-        }
-    }
+        engine_handle(&worker, &chunk);
+    } while (go_on(engine->opaque));
 }
 
 void prefault_engine_cancel(PrefaultEngine *engine)
@@ -388,7 +422,6 @@ void prefault_engine_invalidate(PrefaultEngine *engine)
     QEMU_LOCK_GUARD(&engine->lock);
 
     engine_stop_locked(engine, PREFAULT_OUTCOME_STALE);
-    engine_drain_map_locked(engine);
 }
 
 PrefaultOutcome prefault_engine_wait(PrefaultEngine *engine)
@@ -397,7 +430,6 @@ PrefaultOutcome prefault_engine_wait(PrefaultEngine *engine)
         while (engine->outcome == PREFAULT_OUTCOME_RUNNING) {
             qemu_cond_wait(&engine->cond, &engine->lock);
         }
-        engine_drain_map_locked(engine);
     }
     if (!engine->joined) {
         for (unsigned i = 0; i < engine->nr_workers; i++) {

@@ -21,29 +21,39 @@
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
+ * @present: for a chunk that is only mapped where the host has it: sets
+ *           *@present for its first bytes, and returns for how many of them
+ *           that holds.  NULL if the plan has no such chunk.
  * @populate: make @chunk's host memory present and writable.  Not called for
  *            private memory, which has none.  Returns 0 or
  *            -errno: -EINTR and -EAGAIN are tried again, -EHWPOISON leads to
  *            smaller pieces until the poisoned page is found and left out,
- *            any other error ends the run.
+ *            -ECANCELED means that the plan is stale, any other error ends the
+ *            run.
  * @map: try once to map @size bytes of guest memory from @gpa on, for worker
  *       number @worker; sets *@mapped to the bytes done, also if it fails.
- *       Returns 0 or -errno as KVM_PRE_FAULT_MEMORY does: -EINTR and -EAGAIN
- *       are tried again, a limited number of times; a page that is interrupted
- *       for ever, or poisoned, is left out; -EOPNOTSUPP for private memory means not yet, and
- *       the chunk is left for later; any other error, or success without
- *       progress, ends the run.  NULL: populate only.
- * @kick: make a @map that is under way in @thread return -EINTR soon.  Called
- *        again and again while somebody waits for it.  NULL: @map is short.
+ *       Returns 0 or -errno as KVM_PRE_FAULT_MEMORY does: -EINTR, -ETIME (no
+ *       page in the time that a call has) and -EAGAIN are tried again, a limited
+ *       number of times; a page that is interrupted for ever, or poisoned, is
+ *       left out; -EOPNOTSUPP, -ENOEXEC, -EBUSY and -ENODEV mean not yet, and
+ *       the chunk is left for later; -ECANCELED as above; any other error, or
+ *       success without progress, ends the run.  NULL: populate only.
+ * @settle: @piece was mapped, or, if not @mapped, never can be.  NULL: nobody
+ *          wants to know.
+ * @later: @piece is left for later.  NULL likewise.
  * @done: the last worker has nothing left to do.  Called once, from that
- *        worker: it may schedule something, but not wait for the engine.
+ *        worker: it may schedule something, but not wait for the engine.  NULL:
+ *        nobody wants to know.
  */
 typedef struct PrefaultEngineOps {
     void (*enter)(void *opaque, unsigned place);
+    uint64_t (*present)(void *opaque, const PrefaultChunk *chunk,
+                        bool *present);
     int (*populate)(void *opaque, const PrefaultChunk *chunk);
     int (*map)(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
                uint64_t *mapped);
-    void (*kick)(void *opaque, QemuThread *thread);
+    void (*settle)(void *opaque, const PrefaultChunk *piece, bool mapped);
+    void (*later)(void *opaque, const PrefaultChunk *piece);
     void (*done)(void *opaque);
 } PrefaultEngineOps;
 
@@ -71,8 +81,9 @@ typedef enum PrefaultOutcome {
  * @mapped: bytes mapped for the guest
  * @failed: bytes left out because the page is poisoned or cannot be mapped
  * @private_mapped: bytes of @mapped that are private memory
- * @later: bytes that cannot be mapped yet: there is private memory, and the
- *         guest's launch is not finished; or it cannot be mapped at all
+ * @later: bytes that cannot be mapped yet: no vCPU can do it now, writes to
+ *         them are tracked, or they are private memory and the guest's launch
+ *         is not finished
  * @private_later: bytes of @later that are private memory
  */
 typedef struct PrefaultProgress {
@@ -91,7 +102,7 @@ typedef struct PrefaultEngine PrefaultEngine;
  * @plan: what to do; stays the caller's and lives longer than the engine
  * @ops: how to do it; likewise
  * @opaque: handed to each operation
- * @threads: number of workers, 1 at least
+ * @threads: number of workers; 0 if only prefault_engine_work() is to work
  *
  * Context: any thread.
  *
@@ -100,6 +111,17 @@ typedef struct PrefaultEngine PrefaultEngine;
 PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
                                       const PrefaultEngineOps *ops,
                                       void *opaque, unsigned threads);
+
+/**
+ * prefault_engine_work: be a worker of an engine without threads
+ * @engine: the engine
+ * @go_on: asked after each chunk, with the engine's opaque
+ *
+ * Returns when the plan is done, @go_on says false, or the engine is stopped.
+ *
+ * Context: any thread, one at a time.
+ */
+void prefault_engine_work(PrefaultEngine *engine, bool (*go_on)(void *opaque));
 
 /**
  * prefault_engine_cancel: stop early
@@ -116,16 +138,10 @@ void prefault_engine_cancel(PrefaultEngine *engine);
  * prefault_engine_invalidate: stop because the plan no longer holds
  * @engine: the engine
  *
- * As prefault_engine_cancel(), for another reason; and waits until no map
- * operation is under way.  None begins any more.
+ * As prefault_engine_cancel(), for another reason.  Whoever changes the memory
+ * map closes the gate (gate.h) as well.
  *
- * Why: KVM_PRE_FAULT_MEMORY tries again inside the call while a memslot is
- * being deleted (up to Linux 6.17), or once the deletion has retired the page
- * table root that it works on (up to 6.14), and holds KVM's SRCU read lock
- * meanwhile; the deletion waits for that lock (virt/kvm/kvm_main.c,
- * kvm_swap_active_memslots()).  They would wait for each other for ever.
- *
- * Context: any thread but a worker.
+ * Context: any thread.
  */
 void prefault_engine_invalidate(PrefaultEngine *engine);
 

@@ -12,7 +12,7 @@
  * All state is protected by the BQL.  The end of a run arrives in the main
  * loop by a bottom half:
  *
- *   hold_start, hold_resume, start
+ *   prefault_hold_start(), prefault_hold_resume(), prefault_start()
  *     -> begin_run -> workers -> finish_bh -> close_run -> release
  *            ^                       |
  *            +------ plan stale -----+
@@ -27,17 +27,21 @@
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
+#include "qom/object.h"
 #include "hw/core/prefault.h"
+#include "hw/resettable.h"
 #include "system/cpu-timers.h"
 #include "system/cpus.h"
 #include "system/reset.h"
 #include "system/runstate.h"
 #include "system/system.h"
+#include "background.h"
+#include "gate.h"
+#include "lifecycle.h"
 #include "memory.h"
 #include "options.h"
 #include "report.h"
 #include "run.h"
-#include "setup.h"
 #include "trace.h"
 
 /*
@@ -46,31 +50,32 @@
  */
 #define PROGRESS_MS 1001
 
-/* Who goes on when the run is over */
-typedef enum PrefaultWaiter {
-    PREFAULT_WAITER_NONE,
-    PREFAULT_WAITER_START,      /* vm_start() */
-    PREFAULT_WAITER_RESUME,     /* the vCPUs of a running guest */
-} PrefaultWaiter;
+/* Why the guest does not run: it waits for its memory */
+typedef enum PrefaultHold {
+    PREFAULT_HOLD_NONE,
+    PREFAULT_HOLD_START,        /* vm_start() was put off */
+    PREFAULT_HOLD_RESUME,       /* the vCPUs of a guest that is being reset */
+} PrefaultHold;
 
 typedef struct Prefault {
-    PrefaultSetup setup;
+    PrefaultConfig config;
     bool ready;                         /* nobody need wait any more */
     PrefaultTrigger due;                /* unless ready: what for */
     const char *exempt;                 /* why nobody waits, or NULL */
 
-    PrefaultWaiter waiter;
-    RunState start_state;               /* where the start waits */
+    PrefaultHold hold;                  /* atomic: vCPUs' threads read it */
+    RunState start_state;               /* PREFAULT_HOLD_START: valid in this */
+    bool wake;                          /* likewise: and wake the guest up */
     QEMUBH *finish_bh;                  /* the workers are done */
     QEMUTimer *progress_timer;
 
     PrefaultStatus status;
     PrefaultTrigger trigger;
-    PrefaultRun run;
+    PrefaultRun *run;
 } Prefault;
 
 static Prefault lifecycle = {
-    .setup.mode = ON_OFF_AUTO_OFF,
+    .config.mode = ON_OFF_AUTO_OFF,
 };
 
 static bool lifecycle_is_active(void)
@@ -78,19 +83,19 @@ static bool lifecycle_is_active(void)
     return lifecycle.status == PREFAULT_STATUS_ACTIVE;
 }
 
-static void lifecycle_begin_run(Prefault *s)
+static void lifecycle_begin_run(Prefault *s, bool again)
 {
     s->status = PREFAULT_STATUS_ACTIVE;
-    prefault_run_begin(&s->run, s->setup.backend, prefault_options_threads(),
-                       s->finish_bh);
+    prefault_background_stop();
+    prefault_run_begin(s->run, s->config.backend, prefault_options_threads(),
+                       again);
 }
 
 static void lifecycle_begin(Prefault *s, PrefaultTrigger trigger)
 {
     s->trigger = trigger;
-    s->run.started_ns = get_clock();
     trace_prefault_begin(PrefaultTrigger_str(trigger));
-    lifecycle_begin_run(s);
+    lifecycle_begin_run(s, false);
     timer_mod(s->progress_timer,
               qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
 }
@@ -99,7 +104,7 @@ static void lifecycle_progress(void *opaque)
 {
     Prefault *s = opaque;
 
-    prefault_report_progress(&s->run, s->trigger);
+    prefault_report_progress(s->run, s->trigger);
     timer_mod(s->progress_timer,
               qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
 }
@@ -122,44 +127,52 @@ static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
         break;
     }
     timer_del(s->progress_timer);
-    /* With auto, a run that failed is all that this host can do */
+    /*
+     * With auto, a run that failed is all that this host can do.  A request
+     * takes nothing from a guest that was ready before.
+     */
     s->ready = s->status == PREFAULT_STATUS_COMPLETED ||
-               s->setup.mode == ON_OFF_AUTO_AUTO;
+               s->config.mode == ON_OFF_AUTO_AUTO ||
+               (s->trigger == PREFAULT_TRIGGER_REQUEST && s->ready);
     trace_prefault_close_run(PrefaultStatus_str(s->status), s->ready);
-    prefault_report_end(&s->run, s->status, s->setup.mode);
+    prefault_report_end(s->run, s->status, s->ready);
+    /* Also after a run that was cut short: the guest may start all the same */
+    prefault_background_start();
 }
 
 /*
  * Start the guest, unless somebody changed the run state under it: a migration
- * may have finished meanwhile, and the guest may be running elsewhere.  A reset
- * leads to prelaunch from any state.
+ * may have finished meanwhile, and the guest may be running elsewhere.
  */
 static void lifecycle_release_start(Prefault *s)
 {
-    if (runstate_check(s->start_state) || runstate_check(RUN_STATE_PRELAUNCH)) {
-        vm_start();
-    } else {
+    if (!runstate_check(s->start_state)) {
         warn_report("prefault: the guest's start was given up, because its "
                     "run state changed while it waited");
+        return;
+    }
+    vm_start();
+    if (s->wake && runstate_check(RUN_STATE_SUSPENDED)) {
+        qemu_system_wakeup_request(QEMU_WAKEUP_REASON_OTHER, NULL);
     }
 }
 
-/* Whoever waited goes on; a guest that must not run is stopped */
+/* The guest goes on; one that must not run is stopped */
 static void lifecycle_release(Prefault *s)
 {
-    PrefaultWaiter waiter = s->waiter;
+    PrefaultHold hold = s->hold;
 
-    trace_prefault_release(waiter, s->ready);
-    s->waiter = PREFAULT_WAITER_NONE;
-    switch (waiter) {
-    case PREFAULT_WAITER_NONE:
+    trace_prefault_release(hold, s->ready);
+    qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
+    switch (hold) {
+    case PREFAULT_HOLD_NONE:
         break;
-    case PREFAULT_WAITER_START:
+    case PREFAULT_HOLD_START:
         if (s->ready) {
             lifecycle_release_start(s);
         }
         break;
-    case PREFAULT_WAITER_RESUME:
+    case PREFAULT_HOLD_RESUME:
         if (s->ready) {
             cpu_enable_ticks();
             resume_all_vcpus();
@@ -173,10 +186,10 @@ static void lifecycle_release(Prefault *s)
 /* Returns false if the memory map changed meanwhile: a new run has begun */
 static bool lifecycle_finish(Prefault *s)
 {
-    PrefaultOutcome outcome = prefault_run_join(&s->run);
+    PrefaultOutcome outcome = prefault_run_join(s->run);
 
     if (outcome == PREFAULT_OUTCOME_STALE) {
-        lifecycle_begin_run(s);
+        lifecycle_begin_run(s, true);
         return false;
     }
     lifecycle_close_run(s, outcome);
@@ -195,10 +208,10 @@ static void lifecycle_abort(Prefault *s, const char *why)
 {
     PrefaultOutcome outcome;
 
-    prefault_run_cancel(&s->run);
-    outcome = prefault_run_join(&s->run);
-    if (outcome != PREFAULT_OUTCOME_COMPLETED && !s->run.error) {
-        error_setg(&s->run.error, "%s", why);
+    prefault_run_cancel(s->run);
+    outcome = prefault_run_join(s->run);
+    if (outcome != PREFAULT_OUTCOME_COMPLETED) {
+        prefault_run_set_error(s->run, why);
     }
     lifecycle_close_run(s, outcome);
 }
@@ -211,10 +224,19 @@ static const char *const lifecycle_exempt_states[RUN_STATE__MAX] = {
     [RUN_STATE_DEBUG] = "a debugger lets the guest go on",
 };
 
-/* Does a guest that is about to run have to wait? */
-static bool lifecycle_must_hold(Prefault *s)
+/* The guest does not wait: its memory is mapped, as it comes, while it runs */
+static void lifecycle_exempt(Prefault *s)
 {
-    if (s->setup.mode == ON_OFF_AUTO_OFF) {
+    trace_prefault_hold_declined(s->exempt);
+    s->ready = true;
+    prefault_background_start();
+    prefault_owe_all(PREFAULT_OWED_REASON_ARRIVED, PREFAULT_REST_MS);
+}
+
+/* Begin the run that a guest that is about to run has to wait for, if any */
+static bool lifecycle_must_wait(Prefault *s)
+{
+    if (s->config.mode == ON_OFF_AUTO_OFF) {
         return false;
     }
     if (lifecycle_is_active()) {
@@ -225,34 +247,31 @@ static bool lifecycle_must_hold(Prefault *s)
     }
     s->exempt = s->exempt ?: lifecycle_exempt_states[runstate_get()];
     if (s->exempt) {
-        trace_prefault_hold_declined(s->exempt);
-        s->ready = true;
-        if (s->setup.backend) {
-            s->setup.backend->map_later();
-        }
+        lifecycle_exempt(s);
+        return false;
     }
-    return !s->exempt;
+    lifecycle_begin(s, s->due);
+    return true;
 }
 
 bool prefault_hold_start(bool step_pending)
 {
     Prefault *s = &lifecycle;
 
-    if (!lifecycle_must_hold(s)) {
+    assert(bql_locked());
+    if (!lifecycle_must_wait(s)) {
         return false;
-    }
-    if (!lifecycle_is_active()) {
-        lifecycle_begin(s, s->due);
     }
     if (step_pending) {
         while (!lifecycle_finish(s)) {
             /* A new run has begun, which is waited for in turn */
         }
-        s->waiter = PREFAULT_WAITER_NONE;
+        qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
         return !s->ready;
     }
-    s->waiter = PREFAULT_WAITER_START;
     s->start_state = runstate_get();
+    s->wake = false;
+    qatomic_set(&s->hold, PREFAULT_HOLD_START);
     trace_prefault_hold_start(RunState_str(s->start_state));
     return true;
 }
@@ -261,43 +280,79 @@ bool prefault_hold_resume(void)
 {
     Prefault *s = &lifecycle;
 
-    if (!lifecycle_must_hold(s)) {
+    assert(bql_locked());
+    if (!lifecycle_must_wait(s)) {
         return false;
     }
-    if (!lifecycle_is_active()) {
-        lifecycle_begin(s, s->due);
-    }
-    s->waiter = PREFAULT_WAITER_RESUME;
+    qatomic_set(&s->hold, PREFAULT_HOLD_RESUME);
     trace_prefault_hold_resume();
     cpu_disable_ticks();
+    return true;
+}
+
+bool prefault_is_holding(void)
+{
+    return qatomic_read(&lifecycle.hold) == PREFAULT_HOLD_RESUME;
+}
+
+void prefault_wake_when_started(void)
+{
+    Prefault *s = &lifecycle;
+
+    assert(bql_locked());
+    s->wake = s->hold == PREFAULT_HOLD_START;
+}
+
+bool prefault_refuse_dump(Error **errp)
+{
+    assert(bql_locked());
+    if (lifecycle.hold != PREFAULT_HOLD_START) {
+        return false;
+    }
+    error_setg(errp, "The guest is about to start, once its memory is "
+               "prefaulted: 'stop' it first");
     return true;
 }
 
 void prefault_cancel_start(void)
 {
     static const char *const why[] = {
-        [PREFAULT_WAITER_NONE] = "QEMU was told to stop the guest",
-        [PREFAULT_WAITER_START] = "the guest was stopped before its start",
-        [PREFAULT_WAITER_RESUME] = "the guest was stopped during its reset",
+        [PREFAULT_HOLD_NONE] = "QEMU was told to stop the guest",
+        [PREFAULT_HOLD_START] = "the guest was stopped before its start",
+        [PREFAULT_HOLD_RESUME] = "the guest was stopped during its reset",
     };
     Prefault *s = &lifecycle;
-    PrefaultWaiter waiter = s->waiter;
+    PrefaultHold hold = s->hold;
 
-    s->waiter = PREFAULT_WAITER_NONE;
+    assert(bql_locked());
+    qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
+    prefault_background_pause();
     if (lifecycle_is_active()) {
-        lifecycle_abort(s, why[waiter]);
+        bool was_ready = s->ready;
+
+        lifecycle_abort(s, why[hold]);
         /* The next start is a new one, with auto too */
-        s->ready = s->status == PREFAULT_STATUS_COMPLETED;
+        s->ready = s->status == PREFAULT_STATUS_COMPLETED || was_ready;
     }
+}
+
+bool prefault_give_start_up(void)
+{
+    assert(bql_locked());
+    if (lifecycle.hold != PREFAULT_HOLD_START) {
+        return false;
+    }
+    prefault_cancel_start();
+    return true;
 }
 
 bool prefault_start(Error **errp)
 {
     Prefault *s = &lifecycle;
     const char *exempt =
-        s->setup.exempt ?: lifecycle_exempt_states[runstate_get()];
+        s->config.exempt ?: lifecycle_exempt_states[runstate_get()];
 
-    if (s->setup.mode == ON_OFF_AUTO_OFF) {
+    if (s->config.mode == ON_OFF_AUTO_OFF) {
         error_setg(errp, "Prefault is off: start QEMU with prefault=on or "
                    "prefault=auto");
     } else if (runstate_is_live(runstate_get())) {
@@ -318,6 +373,7 @@ bool prefault_cancel(Error **errp)
 {
     Prefault *s = &lifecycle;
 
+    assert(bql_locked());
     if (!lifecycle_is_active()) {
         error_setg(errp, "No prefault run is under way");
         return false;
@@ -331,7 +387,29 @@ static void lifecycle_map_changing(void)
 {
     if (lifecycle_is_active()) {
         trace_prefault_map_changing();
-        prefault_run_invalidate(&lifecycle.run);
+        prefault_run_invalidate(lifecycle.run);
+    }
+    prefault_background_map_changing();
+}
+
+static void lifecycle_tracking_ended(hwaddr start, uint64_t size)
+{
+    prefault_owe(PREFAULT_OWED_REASON_LOGGED, start, size, PREFAULT_REST_MS);
+}
+
+/*
+ * A start that waits goes on after a reset; but if the guest's state had changed
+ * under it already, nobody must take the new one for that which it is valid in.
+ */
+static void lifecycle_reset_start(Prefault *s)
+{
+    if (s->hold != PREFAULT_HOLD_START) {
+        return;
+    }
+    if (runstate_check(s->start_state)) {
+        s->start_state = RUN_STATE_PRELAUNCH;
+    } else {
+        qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
     }
 }
 
@@ -339,13 +417,12 @@ static void lifecycle_map_changing(void)
  * Memory has to be looked at again before the guest goes on: devices were
  * reset, or a snapshot was loaded, which resets them too.
  */
-static void lifecycle_reset(void *opaque)
+static void lifecycle_reset(Prefault *s)
 {
-    Prefault *s = opaque;
-
-    if (runstate_check(RUN_STATE_INMIGRATE) || s->setup.exempt) {
+    if (runstate_check(RUN_STATE_INMIGRATE) || s->config.exempt) {
         return;
     }
+    lifecycle_reset_start(s);
     if (runstate_check(RUN_STATE_RESTORE_VM)) {
         s->due = PREFAULT_TRIGGER_SNAPSHOT_LOAD;
     } else if (s->ready) {
@@ -355,25 +432,72 @@ static void lifecycle_reset(void *opaque)
     s->exempt = NULL;
     trace_prefault_reset(PrefaultTrigger_str(s->due));
     /* A run under way filled the page tables of vCPUs as they were */
+    prefault_gate_close();
     lifecycle_map_changing();
 }
 
-void prefault_set_up(PrefaultSetup setup)
+/* Resets come to an object of QOM */
+#define TYPE_PREFAULT_RESET "prefault-reset"
+OBJECT_DECLARE_SIMPLE_TYPE(PrefaultReset, PREFAULT_RESET)
+
+struct PrefaultReset {
+    Object parent_obj;
+    ResettableState state;
+};
+
+OBJECT_DEFINE_SIMPLE_TYPE_WITH_INTERFACES(PrefaultReset, prefault_reset,
+                                          PREFAULT_RESET, OBJECT,
+                                          { TYPE_RESETTABLE_INTERFACE },
+                                          { })
+
+static ResettableState *prefault_reset_get_state(Object *obj)
+{
+    return &PREFAULT_RESET(obj)->state;
+}
+
+/* A guest that wakes up from S3 finds its memory and its memslots as they were */
+static void prefault_reset_hold(Object *obj, ResetType type)
+{
+    if (type != RESET_TYPE_WAKEUP) {
+        lifecycle_reset(&lifecycle);
+    }
+}
+
+static void prefault_reset_init(Object *obj)
+{
+}
+
+static void prefault_reset_finalize(Object *obj)
+{
+}
+
+static void prefault_reset_class_init(ObjectClass *oc, const void *data)
+{
+    ResettableClass *rc = RESETTABLE_CLASS(oc);
+
+    rc->get_state = prefault_reset_get_state;
+    rc->phases.hold = prefault_reset_hold;
+}
+
+void prefault_lifecycle_set_up(PrefaultConfig config)
 {
     Prefault *s = &lifecycle;
 
-    s->setup = setup;
-    s->exempt = setup.exempt ?: lifecycle_exempt_states[runstate_get()];
+    assert(bql_locked());
+    s->config = config;
+    s->exempt = config.exempt ?: lifecycle_exempt_states[runstate_get()];
     /*
      * Not of the main AioContext, whose bottom halves also run while some
      * command waits for the block layer: no place to start a guest.
      */
     s->finish_bh = aio_bh_new_guarded(iohandler_get_aio_context(),
                                       lifecycle_finish_bh, s, NULL);
-    s->progress_timer =
-        timer_new_ms(QEMU_CLOCK_REALTIME, lifecycle_progress, s);
-    prefault_memory_watch(lifecycle_map_changing);
-    qemu_register_reset(lifecycle_reset, s);
+    prefault_background_set_up(config.backend);
+    s->run = prefault_run_new(prefault_background_ledger(), s->finish_bh);
+    s->progress_timer = timer_new_ms(QEMU_CLOCK_REALTIME, lifecycle_progress,
+                                     s);
+    prefault_memory_watch(lifecycle_map_changing, lifecycle_tracking_ended);
+    qemu_register_resettable(object_new(TYPE_PREFAULT_RESET));
 }
 
 PrefaultInfo *prefault_query(void)
@@ -385,20 +509,21 @@ PrefaultInfo *prefault_query(void)
     info->status = s->status;
     if (s->exempt) {
         info->left_out = g_strdup_printf("all: %s", s->exempt);
-    } else if (s->setup.cannot_map) {
-        info->left_out = g_strdup_printf("mapping: %s", s->setup.cannot_map);
+    } else if (s->config.cannot_map) {
+        info->left_out = g_strdup_printf("mapping: %s", s->config.cannot_map);
     }
-    if (s->setup.backend && (s->status != PREFAULT_STATUS_NONE || s->exempt)) {
+    if (s->config.backend && (s->status != PREFAULT_STATUS_NONE || s->exempt)) {
         info->retention = g_new0(PrefaultRetention, 1);
-        s->setup.backend->retention(info->retention);
+        s->config.backend->retention(info->retention);
     }
-    if (s->setup.accel) {
-        info->conversions = s->setup.accel->conversions();
+    if (s->config.in_use) {
+        info->conversions = s->config.in_use->conversions();
     }
+    prefault_report_owed(prefault_background_ledger(), info);
     if (s->status != PREFAULT_STATUS_NONE) {
         info->has_trigger = true;
         info->trigger = s->trigger;
-        prefault_run_describe(&s->run, info);
+        prefault_report_figures(s->run, info);
     }
     return info;
 }

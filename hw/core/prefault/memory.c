@@ -1,9 +1,8 @@
 /*
  * Prefault's view of QEMU's memory map
  *
- * Describes the flat view of the system address space to the plan, and watches
- * for changes.  Everything here is a MemoryListener's work, so that the memory
- * core needs no hook.
+ * Describes the system address space to the plan, and watches for changes, so
+ * that the memory core needs no hook.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,23 +12,26 @@
 #include "hw/boards.h"
 #include "hw/mem/memory-device.h"
 #include "migration/misc.h"
+#include "qemu/main-loop.h"
 #include "qapi/qapi-commands-machine.h"
 #include "system/address-spaces.h"
 #include "system/hostmem.h"
 #include "system/memory.h"
 #include "system/ramblock.h"
-#include "memory.h"
+#include "gate.h"
 #include "host-check.h"
+#include "memory.h"
 
 typedef struct MemoryReader {
-    MemoryListener listener;
     GArray *sections;           /* of PrefaultSection */
     GPtrArray *regions;         /* of MemoryRegion */
-    PrefaultPlaces *places;
+    PrefaultPlaces *places;     /* NULL: they do not matter */
     uint32_t traits;            /* of all memory */
+    bool present_only;          /* what is read now */
 } MemoryReader;
 
 static void (*memory_changing)(void);
+static void (*memory_logged)(hwaddr start, uint64_t size);
 
 /* Has the guest handed memory back?  A balloon device does not say which */
 static bool memory_is_ballooned(void)
@@ -61,10 +63,9 @@ static uint32_t memory_section_traits(const MemoryRegionSection *section)
         [PREFAULT_SKIP_REASON_DISCARD_MANAGER] =
             memory_region_has_ram_discard_manager(mr) &&
             !memory_region_has_guest_memfd(mr),
-        [PREFAULT_SKIP_REASON_MIGRATION] =
-            memory_region_get_dirty_log_mask(mr) & BIT(DIRTY_MEMORY_MIGRATION),
+        /* A migration's tracking ends; a display's does not */
         [PREFAULT_SKIP_REASON_DIRTY_LOGGING] =
-            memory_region_get_dirty_log_mask(mr),
+            memory_region_get_dirty_log_mask(mr) & ~BIT(DIRTY_MEMORY_MIGRATION),
     };
     uint32_t traits = 0;
 
@@ -88,10 +89,14 @@ static void memory_add_section(MemoryReader *reader,
         .page_size = is_private ? qemu_real_host_page_size()
                                 : qemu_ram_pagesize(mr->ram_block),
         .traits = memory_section_traits(section) | reader->traits,
-        .place = prefault_places_find(reader->places, mr),
+        .place = reader->places ? prefault_places_find(reader->places, mr) : 0,
         .is_private = is_private,
+        .present_only = reader->present_only,
+        /* To map it now would mark every page as written */
+        .map_later = memory_region_get_dirty_log_mask(mr) &
+                     BIT(DIRTY_MEMORY_MIGRATION),
         /* KVM binds each page of a guest_memfd to one guest address */
-        .is_single = memory_region_has_guest_memfd(mr),
+        .is_convertible = memory_region_has_guest_memfd(mr),
     };
 
     g_array_append_val(reader->sections, s);
@@ -121,47 +126,83 @@ static void memory_add_guest_memfd(MemoryReader *reader,
                                          reader);
 }
 
-static void memory_read_region(MemoryListener *listener,
-                               MemoryRegionSection *section)
+static void memory_read_section(MemoryReader *reader,
+                                MemoryRegionSection *section)
 {
-    MemoryReader *reader = container_of(listener, MemoryReader, listener);
-    MemoryRegion *mr = section->mr;
-
-    if (!memory_region_is_ram(mr)) {
-        return;
-    }
-    memory_region_ref(mr);
-    g_ptr_array_add(reader->regions, mr);
-    if (memory_region_has_guest_memfd(mr)) {
+    memory_region_ref(section->mr);
+    g_ptr_array_add(reader->regions, section->mr);
+    if (memory_region_has_guest_memfd(section->mr)) {
         memory_add_guest_memfd(reader, section);
     } else {
         memory_add_section(reader, section, false);
     }
 }
 
-PrefaultPlan *prefault_memory_plan(GPtrArray **regions, PrefaultPlaces **places)
+void prefault_memory_walk(hwaddr start, hwaddr end, PrefaultMemoryWalk *visit,
+                          void *opaque)
+{
+    assert(bql_locked());
+    while (start < end) {
+        MemoryRegionSection found = memory_region_find(get_system_memory(),
+                                                       start, end - start);
+
+        if (!found.mr) {
+            break;
+        }
+        start = found.offset_within_address_space + int128_get64(found.size);
+        if (memory_region_is_ram(found.mr)) {
+            visit(&found, opaque);
+        }
+        memory_region_unref(found.mr);
+    }
+}
+
+static void memory_visit(MemoryRegionSection *section, void *opaque)
+{
+    memory_read_section(opaque, section);
+}
+
+static void memory_read_debts(MemoryReader *reader, const GArray *debts)
+{
+    for (guint i = 0; i < debts->len; i++) {
+        const PrefaultDebt *debt = &g_array_index(debts, PrefaultDebt, i);
+
+        reader->present_only = !prefault_ledger_populates(debt->reason);
+        prefault_memory_walk(debt->start, debt->end, memory_visit, reader);
+    }
+}
+
+void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
 {
     g_autoptr(GArray) sections =
         g_array_new(false, false, sizeof(PrefaultSection));
     MemoryReader reader = {
-        .listener = {
-            .name = "prefault-read",
-            .region_add = memory_read_region,
-        },
         .sections = sections,
         .regions = g_ptr_array_new_with_free_func(
             (GDestroyNotify)memory_region_unref),
-        .places = prefault_places_new(),
-        .traits = memory_traits(),
+        .places = debts ? NULL : prefault_places_new(),
+        .traits = debts ? 0 : memory_traits(),
     };
 
-    /* Registration replays the whole flat view: that is the way to read it */
-    memory_listener_register(&reader.listener, &address_space_memory);
-    memory_listener_unregister(&reader.listener);
-    *regions = reader.regions;
-    *places = reader.places;
-    return prefault_plan_new((PrefaultSection *)sections->data, sections->len,
-                             qemu_real_host_page_size());
+    if (debts) {
+        memory_read_debts(&reader, debts);
+    } else {
+        prefault_memory_walk(0, HWADDR_MAX, memory_visit, &reader);
+    }
+    *memory = (PrefaultMemory) {
+        .generation = prefault_gate_generation(),
+        .plan = prefault_plan_new((PrefaultSection *)sections->data,
+                                  sections->len, qemu_real_host_page_size()),
+        .regions = reader.regions,
+        .places = reader.places,
+    };
+}
+
+void prefault_memory_clear(PrefaultMemory *memory)
+{
+    g_clear_pointer(&memory->plan, prefault_plan_free);
+    g_clear_pointer(&memory->regions, g_ptr_array_unref);
+    g_clear_pointer(&memory->places, prefault_places_free);
 }
 
 /* The host nodes that memory must come from, or NULL */
@@ -214,7 +255,7 @@ static void memory_add_backing(GArray *backings, PrefaultBacking backing)
     g_array_append_val(backings, backing);
 }
 
-bool prefault_memory_suffices(const PrefaultPlan *plan, bool with_private,
+bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
                               Error **errp)
 {
     g_autoptr(GArray) backings =
@@ -223,7 +264,7 @@ bool prefault_memory_suffices(const PrefaultPlan *plan, bool with_private,
     PrefaultChunk range;
 
     RCU_READ_LOCK_GUARD();
-    for (unsigned i = 0; prefault_plan_range(plan, i, &range); i++) {
+    for (unsigned i = 0; prefault_plan_range(memory->plan, i, &range); i++) {
         if (!range.alias && (with_private || !range.is_private) &&
             memory_backing(&range, &backing)) {
             memory_add_backing(backings, backing);
@@ -233,18 +274,38 @@ bool prefault_memory_suffices(const PrefaultPlan *plan, bool with_private,
                                "", errp);
 }
 
+/*
+ * Deleting any memslot can cost the mappings of all, so which change it is does
+ * not matter.
+ */
 static void memory_watch_begin(MemoryListener *listener)
 {
+    prefault_gate_close();
     memory_changing();
 }
 
-void prefault_memory_watch(void (*changing)(void))
+/* Mappings are as small as dirty pages were; some kernels drop them now */
+static void memory_watch_log_stop(MemoryListener *listener,
+                                  MemoryRegionSection *section, int old,
+                                  int new)
+{
+    if (old && !new) {
+        memory_logged(section->offset_within_address_space,
+                      int128_get64(section->size));
+    }
+}
+
+void prefault_memory_watch(void (*changing)(void),
+                           void (*logged)(hwaddr start, uint64_t size))
 {
     static MemoryListener watcher = {
         .name = "prefault-watch",
         .begin = memory_watch_begin,
+        .log_stop = memory_watch_log_stop,
     };
 
+    assert(bql_locked());
     memory_changing = changing;
+    memory_logged = logged;
     memory_listener_register(&watcher, &address_space_memory);
 }

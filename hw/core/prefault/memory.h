@@ -1,5 +1,5 @@
 /*
- * Prefault's view of QEMU's memory map
+ * Prefault's view of guest memory
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,44 +7,83 @@
 #ifndef HW_CORE_PREFAULT_MEMORY_H
 #define HW_CORE_PREFAULT_MEMORY_H
 
-#include "plan.h"
+#include "ledger.h"
 #include "places.h"
+#include "plan.h"
+#include "system/memory.h"
 
 /**
- * prefault_memory_plan: make a plan of the guest's memory as it is now
- * @regions: filled with a reference to every memory region of the plan, so
- *           that their memory stays; drop it when the plan is no longer used
- * @places: filled with the places of the plan's chunks
+ * PrefaultMemory: guest memory as it is at some time
+ * @generation: of the memory map, see gate.h
+ * @plan: what is prefaulted
+ * @regions: a reference to every memory region of @plan, so that it stays
+ * @places: the places of the plan's chunks; NULL if they do not matter
+ */
+typedef struct PrefaultMemory {
+    unsigned generation;
+    PrefaultPlan *plan;
+    GPtrArray *regions;
+    PrefaultPlaces *places;
+} PrefaultMemory;
+
+/**
+ * prefault_memory_read: make a plan of guest memory as it is now
+ * @memory: filled in; for prefault_memory_clear()
+ * @debts: an array of PrefaultDebt: only this, as far as it can be mapped, and
+ *         without places; NULL: all memory
  *
  * Context: BQL.
- *
- * Returns: a plan for prefault_plan_free().
  */
-PrefaultPlan *prefault_memory_plan(GPtrArray **regions,
-                                   PrefaultPlaces **places);
+void prefault_memory_read(PrefaultMemory *memory, const GArray *debts);
 
 /**
- * prefault_memory_suffices: does the host have what populating a plan takes?
- * @plan: of memory whose regions are still referenced
- * @with_private: private memory takes all its bytes; or else it has them already,
- *                for nothing tells what a guest_memfd holds
+ * prefault_memory_clear: let go of what was read
+ * @memory: nobody uses its plan any more; cleared already does nothing
+ *
+ * Context: BQL.
+ */
+void prefault_memory_clear(PrefaultMemory *memory);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PrefaultMemory, prefault_memory_clear)
+
+/* Called with the BQL, and a reference to the section's region */
+typedef void PrefaultMemoryWalk(MemoryRegionSection *section, void *opaque);
+
+/**
+ * prefault_memory_walk: look at all RAM in a range of guest addresses
+ * @start: guest address
+ * @end: guest address
+ * @visit: called for each section, in order
+ * @opaque: handed to it
+ *
+ * Context: BQL.
+ */
+void prefault_memory_walk(hwaddr start, hwaddr end, PrefaultMemoryWalk *visit,
+                          void *opaque);
+
+/**
+ * prefault_memory_suffices: does the host have what populating memory takes?
+ * @memory: read with places
+ * @with_private: private memory takes all its bytes; false: assume it is
+ *                allocated, for the kernel has no query
  * @errp: set if not; see prefault_host_check()
  *
  * Context: BQL.
  *
  * Returns: false if not.
  */
-bool prefault_memory_suffices(const PrefaultPlan *plan, bool with_private,
+bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
                               Error **errp);
 
 /**
  * prefault_memory_watch: learn of changes of the memory map from now on
  * @changing: a change of some address space, or of what logs dirty pages,
- *            begins; called before an accelerator acts on it.  Which change is
- *            not known: deleting any memslot can cost the mappings of all.
+ *            begins; called before an accelerator acts on it, with the gate
+ *            closed
+ * @logged: writes to some memory are no longer tracked
  *
- * Context: BQL; so is the callback.
+ * Context: BQL; so are the callbacks.
  */
-void prefault_memory_watch(void (*changing)(void));
+void prefault_memory_watch(void (*changing)(void),
+                           void (*logged)(hwaddr start, uint64_t size));
 
 #endif /* HW_CORE_PREFAULT_MEMORY_H */

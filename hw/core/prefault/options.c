@@ -14,7 +14,7 @@
 #include "qapi/util.h"
 #include "qapi/visitor.h"
 #include "qemu/cutils.h"
-#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
 #include "hw/qdev-core.h"
 #include "options.h"
 
@@ -105,7 +105,6 @@ static void options_set_mode(Object *obj, Visitor *v, const char *name,
 
     if (prefault_set_on_off_auto(v, name, &option->mode, errp)) {
         option->given = true;
-        prefault_enable();
     }
 }
 
@@ -146,20 +145,18 @@ static void options_add_mode(ObjectClass *oc, ModeOption *option)
         "guest runs (KVM)");
 }
 
-void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend)
+void prefault_options_add_to_accel(ObjectClass *oc)
 {
     options_add_mode(oc, &options_accel);
     object_class_property_add(oc, "prefault-threads", "uint32",
                               options_get_threads, options_set_threads, NULL,
                               NULL);
-    object_class_property_set_description(
-        oc, "prefault-threads",
+    object_class_property_set_description(oc, "prefault-threads",
         "Threads that prefault guest memory (default: as many as CPUs that "
         "QEMU may use, one for each 64 MiB at most)");
-    prefault_set_backend(backend);
 }
 
-void prefault_machine_class_init(ObjectClass *oc)
+void prefault_options_add_to_machine(ObjectClass *oc)
 {
     options_add_mode(oc, &options_machine);
 }

@@ -8,6 +8,7 @@
 #define HW_CORE_PREFAULT_OPTIONS_H
 
 #include "qapi/qapi-types-common.h"
+#include "qom/object.h"
 
 /**
  * prefault_options_mode: the mode that was asked for
@@ -28,5 +29,21 @@ OnOffAuto prefault_options_mode(Error **errp);
  * Returns: the number, 0 if none was given.
  */
 unsigned prefault_options_threads(void);
+
+/**
+ * prefault_options_add_to_accel: give an accelerator its prefault properties
+ * @oc: class of the accelerator
+ *
+ * Context: class initialisation.
+ */
+void prefault_options_add_to_accel(ObjectClass *oc);
+
+/**
+ * prefault_options_add_to_machine: give machines their prefault property
+ * @oc: class of all machines
+ *
+ * Context: class initialisation.
+ */
+void prefault_options_add_to_machine(ObjectClass *oc);
 
 #endif /* HW_CORE_PREFAULT_OPTIONS_H */

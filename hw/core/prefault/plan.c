@@ -46,6 +46,9 @@ static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
         .place = section->place,
         .alias = alias,
         .is_private = section->is_private,
+        .present_only = section->present_only,
+        .map_later = section->map_later,
+        .is_convertible = section->is_convertible,
     };
 
     if (!QEMU_PTR_IS_ALIGNED(range.host, base_page_size)) {
@@ -135,7 +138,7 @@ PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
             if (!!sections[i].traits != skipped) {
                 continue;
             }
-            if (sections[i].is_single) {
+            if (sections[i].is_convertible) {
                 plan_count(plan, &sections[i], base_page_size);
             } else {
                 plan_add(plan, counted, &sections[i], base_page_size);

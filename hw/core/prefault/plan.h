@@ -32,8 +32,10 @@
  *         PREFAULT_PLACES_MAX
  * @is_private: private memory of a confidential guest: the host cannot touch it,
  *              and @host is where it would be if it were shared
- * @is_single: no other section is an alias of it, so that none is looked for; a
- *             confidential guest can make very many sections
+ * @present_only: what the host does not have is not populated
+ * @map_later: populated, and not mapped yet: writes to it are tracked
+ * @is_convertible: it can be private: no other section is an alias of it, so that
+ *             none is looked for; a confidential guest can make very many
  */
 typedef struct PrefaultSection {
     hwaddr gpa;
@@ -44,7 +46,9 @@ typedef struct PrefaultSection {
     uint32_t traits;
     unsigned place;
     bool is_private;
-    bool is_single;
+    bool present_only;
+    bool map_later;
+    bool is_convertible;
 } PrefaultSection;
 
 /**
@@ -56,7 +60,10 @@ typedef struct PrefaultSection {
  * @place: the place of its section
  * @alias: another chunk has the same memory at another guest address, and only
  *         that one counts
- * @is_private: private memory: there is nothing to populate, mapping allocates it
+ * @is_private: private memory: nothing to populate, mapping allocates it
+ * @present_only: as in its section
+ * @map_later: as in its section
+ * @is_convertible: it may become private, or shared, while it is worked on
  */
 typedef struct PrefaultChunk {
     hwaddr gpa;
@@ -66,6 +73,9 @@ typedef struct PrefaultChunk {
     unsigned place;
     bool alias;
     bool is_private;
+    bool present_only;
+    bool map_later;
+    bool is_convertible;
 } PrefaultChunk;
 
 /**

@@ -11,7 +11,7 @@
 #include "qapi/qapi-commands-stats.h"
 #include "qapi/type-helpers.h"
 #include "monitor/monitor.h"
-#include "hw/core/prefault.h"
+#include "lifecycle.h"
 
 #define BAR_WIDTH 40
 

@@ -1,5 +1,5 @@
 /*
- * What prefault says unasked: events and messages
+ * What prefault tells: figures, events and messages
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,14 +22,138 @@ static const char *const report_passing_reasons[PREFAULT_SKIP_REASON__MAX] = {
         "an incoming postcopy migration has not brought it all yet",
     [PREFAULT_SKIP_REASON_BACKGROUND_SNAPSHOT] =
         "a background snapshot is being taken of it",
-    [PREFAULT_SKIP_REASON_MIGRATION] = "a migration tracks writes to it",
 };
+
+/* Private memory that cannot be mapped yet is not part of the total */
+static uint64_t report_total(const PrefaultFigures *f)
+{
+    return f->total - f->progress.private_later;
+}
+
+/* The average since the plan was made; mapping comes last where there is any */
+static void report_rate(const PrefaultFigures *f, PrefaultInfo *info)
+{
+    const PrefaultProgress *p = &f->progress;
+    uint64_t done = (f->maps ? p->mapped : p->populated) + p->failed;
+    int64_t ns = f->worked_ns;
+
+    if (!done || ns <= 0) {
+        return;
+    }
+    info->has_rate = true;
+    info->rate = (double)done * NANOSECONDS_PER_SECOND / ns;
+    if (f->active) {
+        info->has_remaining_ms = true;
+        info->remaining_ms = (double)(report_total(f) - done) / done *
+                             (ns / SCALE_MS);
+    }
+}
+
+static PrefaultSkipList *report_skips(const PrefaultFigures *f, uint64_t *sum)
+{
+    PrefaultSkipList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
+        uint64_t bytes = f->skipped[i] + (i == PREFAULT_SKIP_REASON_PRIVATE
+                                            ? f->progress.private_later : 0);
+
+        if (bytes) {
+            PrefaultSkip *skip = g_new0(PrefaultSkip, 1);
+
+            skip->reason = i;
+            skip->bytes = bytes;
+            QAPI_LIST_APPEND(tail, skip);
+            *sum += bytes;
+        }
+    }
+    return list;
+}
+
+static void report_describe(const PrefaultFigures *f, PrefaultInfo *info)
+{
+    info->has_total = true;
+    info->total = report_total(f);
+    info->has_populated = true;
+    info->populated = f->progress.populated;
+    info->has_mapped = true;
+    info->mapped = f->progress.mapped;
+    if (f->total_private) {
+        info->has_q_private = true;
+        info->q_private = f->total_private - f->progress.private_later;
+        info->has_private_mapped = true;
+        info->private_mapped = f->progress.private_mapped;
+    }
+    info->has_failed = true;
+    info->failed = f->progress.failed;
+    info->has_skipped = true;
+    info->has_skips = true;
+    info->skips = report_skips(f, &info->skipped);
+    info->has_threads = true;
+    info->threads = f->threads;
+    info->has_elapsed_ms = true;
+    info->elapsed_ms = f->elapsed_ns / SCALE_MS;
+    report_rate(f, info);
+}
+
+void prefault_report_figures(PrefaultRun *run, PrefaultInfo *info)
+{
+    PrefaultFigures figures = prefault_run_figures(run);
+
+    report_describe(&figures, info);
+    info->error = g_strdup(prefault_run_error(run));
+}
+
+static void report_debts(PrefaultLedger *ledger, PrefaultInfo *info)
+{
+    PrefaultOwedList **tail = &info->owed_for;
+
+    info->has_owed = true;
+    info->has_owed_for = true;
+    for (int i = 0; i < PREFAULT_OWED_REASON__MAX; i++) {
+        uint64_t bytes = prefault_ledger_owed(ledger, i);
+
+        if (bytes) {
+            PrefaultOwed *debt = g_new0(PrefaultOwed, 1);
+
+            debt->reason = i;
+            debt->bytes = bytes;
+            QAPI_LIST_APPEND(tail, debt);
+            info->owed += bytes;
+        }
+    }
+}
+
+/* Private memory that comes later is counted with conversions */
+static bool report_is_conversion(PrefaultOwedReason reason)
+{
+    return reason == PREFAULT_OWED_REASON_CONVERTED ||
+           reason == PREFAULT_OWED_REASON_LAUNCH;
+}
+
+void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info)
+{
+    uint64_t owed[2] = {}, mapped[2] = {};
+
+    for (int i = 0; ledger && i < PREFAULT_OWED_REASON__MAX; i++) {
+        owed[report_is_conversion(i)] += prefault_ledger_owed(ledger, i);
+        mapped[report_is_conversion(i)] += prefault_ledger_mapped(ledger, i);
+    }
+    if (info->retention) {
+        report_debts(ledger, info);
+        info->retention->refilled = mapped[false];
+        info->retention->refill_pending = owed[false];
+    }
+    if (info->conversions) {
+        info->conversions->prefaulted = mapped[true];
+        info->conversions->prefault_pending = owed[true];
+    }
+}
 
 void prefault_report_progress(PrefaultRun *run, PrefaultTrigger trigger)
 {
     g_autoptr(PrefaultInfo) info = g_new0(PrefaultInfo, 1);
 
-    prefault_run_describe(run, info);
+    prefault_report_figures(run, info);
     qapi_event_send_prefault_progress(trigger, info->total, info->populated,
                                       info->mapped, info->elapsed_ms,
                                       info->has_rate, info->rate,
@@ -37,42 +161,40 @@ void prefault_report_progress(PrefaultRun *run, PrefaultTrigger trigger)
                                       info->remaining_ms);
 }
 
-static void report_left_out(const PrefaultRun *run)
+static void report_left_out(const PrefaultFigures *f)
 {
-    int err = qatomic_read(&run->unplaced);
-
-    if (run->progress.failed) {
+    if (f->progress.failed) {
         warn_report("prefault: %" PRIu64 " bytes of guest memory left out: "
-                    "poisoned, or interrupted for ever", run->progress.failed);
+                    "poisoned, or interrupted for ever", f->progress.failed);
     }
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
-        if (run->skipped[i] && report_passing_reasons[i]) {
+        if (f->skipped[i] && report_passing_reasons[i]) {
             warn_report("prefault: %" PRIu64 " bytes of guest memory left "
-                        "alone: %s", run->skipped[i],
+                        "alone: %s", f->skipped[i],
                         report_passing_reasons[i]);
         }
     }
-    if (err) {
+    if (f->unplaced) {
         warn_report_once("prefault: workers cannot be placed on the CPUs near "
                          "the memory: %s; they ran where QEMU may run",
-                         strerror(err));
+                         strerror(f->unplaced));
     }
 }
 
-void prefault_report_end(const PrefaultRun *run, PrefaultStatus status,
-                         OnOffAuto mode)
+void prefault_report_end(PrefaultRun *run, PrefaultStatus status, bool ready)
 {
-    const char *error = run->error ? error_get_pretty(run->error) : NULL;
+    PrefaultFigures figures = prefault_run_figures(run);
+    const char *error = prefault_run_error(run);
 
-    report_left_out(run);
-    if (status == PREFAULT_STATUS_FAILED && mode == ON_OFF_AUTO_ON) {
+    report_left_out(&figures);
+    if (status == PREFAULT_STATUS_FAILED && !ready) {
         error_report("prefault: %s; the guest stays stopped, 'cont' tries "
                      "again", error);
     } else if (status == PREFAULT_STATUS_FAILED) {
         warn_report("prefault: %s; the rest is left to page faults", error);
     }
-    qapi_event_send_prefault_completed(status, run->total,
-                                       run->progress.mapped,
-                                       run->progress.failed,
-                                       run->elapsed_ns / SCALE_MS, error);
+    qapi_event_send_prefault_completed(status, report_total(&figures),
+                                       figures.progress.mapped,
+                                       figures.progress.failed,
+                                       figures.elapsed_ns / SCALE_MS, error);
 }

@@ -7,69 +7,132 @@
 #ifndef HW_CORE_PREFAULT_RUN_H
 #define HW_CORE_PREFAULT_RUN_H
 
+#include "hw/core/prefault-backend.h"
 #include "engine.h"
-#include "hw/core/prefault.h"
+#include "ledger.h"
 #include "memory.h"
+#include "qemu/main-loop.h"
 
 /**
- * PrefaultRun: the run under way, or the figures of the last one
- *
- * @engine, @plan, @regions and @places are NULL unless the run is under way; so
- * is @engine of a run that failed before any work.  All are protected by the
- * BQL; workers read @backend, @places and @done_bh, which do not change while
- * there are any.
+ * PrefaultFigures: what a run did, for whoever tells
+ * @total: bytes of the plan
+ * @total_private: of @total, private memory
+ * @skipped: bytes left alone for each reason
+ * @progress: how far it is
+ * @maps: it maps; or else it populates only
+ * @active: it is under way
+ * @threads: number of workers
+ * @unplaced: errno of a worker that could not go to its place, or 0
+ * @elapsed_ns: since the run was begun the first time
+ * @worked_ns: since it was begun with this plan
  */
-typedef struct PrefaultRun {
-    PrefaultEngine *engine;
-    PrefaultPlan *plan;
-    GPtrArray *regions;             /* keeps the plan's memory */
-    PrefaultPlaces *places;         /* of the plan's chunks */
-    const PrefaultBackend *backend; /* NULL: populate only */
-    QEMUBH *done_bh;                /* of the last worker */
-
-    bool stale;                     /* was invalidated, perhaps too late */
-
+typedef struct PrefaultFigures {
     uint64_t total;
-    uint64_t total_private;         /* of total */
+    uint64_t total_private;
     uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
     PrefaultProgress progress;
-    uint64_t sufficed;              /* the host had enough for this total */
-    bool private_sufficed;          /* and, at the first run, for private memory */
+    bool maps;
+    bool active;
     unsigned threads;
-    int unplaced;                   /* errno of a worker; atomic */
-    int64_t started_ns;
-    int64_t begun_ns;               /* with this plan */
+    int unplaced;
     int64_t elapsed_ns;
-    Error *error;                   /* why it did not complete, or NULL */
-} PrefaultRun;
+    int64_t worked_ns;
+} PrefaultFigures;
+
+typedef struct PrefaultRun PrefaultRun;
 
 /**
- * prefault_run_begin: plan for the guest's memory as it is now, start workers
- * @run: no run under way
- * @backend: who maps; NULL to populate only
+ * prefault_run_new: a run that was never begun
+ * @ledger: what is left for later is owed there, what is mapped is settled
+ * @done: scheduled when the workers have nothing left to do; NULL if the run is
+ *        only worked on by prefault_run_work_here()
+ *
+ * Context: BQL.
+ *
+ * Returns: for prefault_run_free().
+ */
+PrefaultRun *prefault_run_new(PrefaultLedger *ledger, QEMUBH *done);
+
+/**
+ * prefault_run_free: forget a run
+ * @run: not under way; NULL does nothing
+ *
+ * Context: BQL.
+ */
+void prefault_run_free(PrefaultRun *run);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultRun, prefault_run_free)
+
+/**
+ * prefault_run_begin: plan for all guest memory as it is now, start workers
+ * @run: not under way
+ * @backend: who maps, the guest being held; NULL to populate only
  * @threads: number of workers; 0 to choose
- * @done_bh: scheduled when the workers have nothing left to do
+ * @again: the plan has to be made again, and the clock goes on
  *
- * If the host has not enough memory the run has failed at once; @done_bh is
+ * If the host has not enough memory the run has failed at once; @done is
  * scheduled then too.
- *
- * The clock of @run goes on from its @started_ns, so that a plan that has to
- * be made again counts as the same run.
  *
  * Context: BQL.
  */
 void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
-                        unsigned threads, QEMUBH *done_bh);
+                        unsigned threads, bool again);
 
 /**
- * prefault_run_cancel: see prefault_engine_cancel()
+ * prefault_run_begin_owed: plan for what is owed, start paced workers
+ * @run: not under way
+ * @backend: who maps, through vCPUs' threads
+ * @threads: number of workers, as many as there are vCPUs at most; 0 to choose
+ *
+ * The guest may run.  A page that cannot be had is left out.
+ *
+ * Context: BQL.
+ *
+ * Returns: false if there is no vCPU: nothing was begun.
+ */
+bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
+                             unsigned threads);
+
+/**
+ * prefault_run_plan_here: plan for a range, without workers
+ * @run: not under way
+ * @backend: who maps, in the calling thread
+ * @debt: the range; it is in the ledger
+ *
+ * Context: BQL, a vCPU's thread that is out of the guest.
+ */
+void prefault_run_plan_here(PrefaultRun *run, const PrefaultBackend *backend,
+                            PrefaultDebt debt);
+
+/**
+ * prefault_run_work_here: work on what was planned, for a while
+ * @run: from prefault_run_plan_here()
+ * @budget_ns: how long, or until somebody wants this vCPU
+ *
+ * Context: the same thread, without BQL.
+ */
+void prefault_run_work_here(PrefaultRun *run, int64_t budget_ns);
+
+/**
+ * prefault_run_stop_here: the work is over, done or not
+ * @run: from prefault_run_plan_here()
+ *
+ * Context: BQL, the same thread.
+ */
+void prefault_run_stop_here(PrefaultRun *run);
+
+/**
+ * prefault_run_cancel: the workers are to stop
  * @run: under way
+ *
+ * Context: BQL.
  */
 void prefault_run_cancel(PrefaultRun *run);
 
 /**
- * prefault_run_invalidate: see prefault_engine_invalidate()
- * @run: under way
+ * prefault_run_invalidate: the same, because the memory map changes
+ * @run: under way; the gate is closed
+ *
+ * Context: BQL.
  */
 void prefault_run_invalidate(PrefaultRun *run);
 
@@ -78,7 +141,7 @@ void prefault_run_invalidate(PrefaultRun *run);
  * @run: a run under way; unless its workers are done or were told to stop,
  *       this takes as long as the run
  *
- * @done_bh is not scheduled any more after that.
+ * @done is not scheduled any more after that.
  *
  * Context: BQL.
  *
@@ -87,12 +150,32 @@ void prefault_run_invalidate(PrefaultRun *run);
 PrefaultOutcome prefault_run_join(PrefaultRun *run);
 
 /**
- * prefault_run_describe: fill in what a query says of a run
- * @run: a run under way, or the last one
- * @info: whose optional members except trigger and left-out are filled in
+ * prefault_run_figures: how far a run is, or how the last one ended
+ * @run: the run
+ *
+ * Context: BQL.
+ *
+ * Returns: its figures.
+ */
+PrefaultFigures prefault_run_figures(PrefaultRun *run);
+
+/**
+ * prefault_run_error: why a run did not complete
+ * @run: the run
+ *
+ * Context: BQL.
+ *
+ * Returns: a sentence that lives until the run is begun again, or NULL.
+ */
+const char *prefault_run_error(const PrefaultRun *run);
+
+/**
+ * prefault_run_set_error: a run that is over ended for a reason of its user's
+ * @run: over
+ * @why: sentence; one that is there already stays
  *
  * Context: BQL.
  */
-void prefault_run_describe(PrefaultRun *run, PrefaultInfo *info);
+void prefault_run_set_error(PrefaultRun *run, const char *why);
 
 #endif /* HW_CORE_PREFAULT_RUN_H */

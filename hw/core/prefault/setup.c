@@ -14,86 +14,84 @@
 #include "qapi/error.h"
 #include "system/runstate.h"
 #include "system/system.h"
+#include "hw/core/prefault.h"
+#include "lifecycle.h"
 #include "memory.h"
 #include "options.h"
-#include "setup.h"
 
 static const PrefaultBackend *setup_offered;  /* NULL: no accelerator has one */
 
 /* Returns false if memory cannot be mapped, or not populated either */
-static bool setup_backend(PrefaultSetup *setup, Error **errp)
+static bool setup_backend(PrefaultConfig *config, Error **errp)
 {
     if (!setup_offered || !setup_offered->in_use()) {
-        setup->exempt = "the KVM accelerator is not in use";
-        error_setg(errp, "%s", setup->exempt);
+        config->exempt = "the KVM accelerator is not in use";
+        error_setg(errp, "%s", config->exempt);
         return false;
     }
-    setup->accel = setup_offered;
+    config->in_use = setup_offered;
     if (!setup_offered->can_map(errp)) {
         return false;
     }
-    setup->backend = setup_offered;
+    config->backend = setup_offered;
     return true;
 }
 
 /* Is the host's memory known to be too small?  Now is the time to say so */
 static bool setup_memory(Error **errp)
 {
-    g_autoptr(GPtrArray) regions = NULL;
-    g_autoptr(PrefaultPlaces) places = NULL;
-    g_autoptr(PrefaultPlan) plan = NULL;
+    g_auto(PrefaultMemory) memory = {};
 
     if (runstate_check(RUN_STATE_INMIGRATE)) {
         return true;
     }
-    plan = prefault_memory_plan(&regions, &places);
-    return prefault_memory_suffices(plan, true, errp);
+    prefault_memory_read(&memory, NULL);
+    return prefault_memory_suffices(&memory, true, errp);
 }
 
 static void setup_machine_done(Notifier *notifier, void *data)
 {
-    PrefaultSetup setup = {};
+    PrefaultConfig config = {};
     const char *advice = "";
     Error *err = NULL;
 
-    setup.mode = prefault_options_mode(&err);
+    config.mode = prefault_options_mode(&err);
     if (err) {
         error_report_err(err);
         exit(EXIT_FAILURE);
     }
-    if (setup.mode == ON_OFF_AUTO_OFF) {
+    if (config.mode == ON_OFF_AUTO_OFF) {
         return;
     }
-    if (!setup_backend(&setup, &err)) {
-        setup.cannot_map = g_strdup(error_get_pretty(err));
+    if (!setup_backend(&config, &err)) {
+        config.cannot_map = g_strdup(error_get_pretty(err));
         advice = "; prefault=auto does what this host can do";
-    } else if (setup.mode == ON_OFF_AUTO_ON) {
+    } else if (config.mode == ON_OFF_AUTO_ON) {
         setup_memory(&err);
     }
-    if (err && setup.mode == ON_OFF_AUTO_ON) {
+    if (err && config.mode == ON_OFF_AUTO_ON) {
         error_report("prefault=on: %s%s", error_get_pretty(err), advice);
         exit(EXIT_FAILURE);
     }
     g_clear_pointer(&err, error_free);
-    if (setup.backend && !setup.backend->set_up(&err)) {
+    if (config.backend && !config.backend->set_up(&err)) {
         error_report_err(err);
         exit(EXIT_FAILURE);
     }
-    prefault_set_up(setup);
+    prefault_lifecycle_set_up(config);
 }
 
-void prefault_set_backend(const PrefaultBackend *backend)
+void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend)
 {
     setup_offered = backend;
+    prefault_options_add_to_accel(oc);
 }
 
-void prefault_enable(void)
+/* Also a machine that another accelerator runs has the option */
+void prefault_machine_class_init(ObjectClass *oc)
 {
     static Notifier notifier = { .notify = setup_machine_done };
-    static bool enabled;
 
-    if (!enabled) {
-        enabled = true;
-        qemu_add_machine_init_done_notifier(&notifier);
-    }
+    prefault_options_add_to_machine(oc);
+    qemu_add_machine_init_done_notifier(&notifier);
 }

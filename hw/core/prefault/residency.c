@@ -43,13 +43,13 @@ struct pm_scan_arg {
 
 static int residency_pagemap = -1;  /* /proc/self/pagemap */
 
-bool kvm_residency_set_up(void)
+bool prefault_residency_set_up(void)
 {
     residency_pagemap = qemu_open_old("/proc/self/pagemap", O_RDONLY);
     return residency_pagemap >= 0;
 }
 
-bool kvm_residency_extent(void *host, uint64_t size, uint64_t *same)
+bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same)
 {
     struct page_region found = {};
     struct pm_scan_arg scan = {

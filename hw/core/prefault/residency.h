@@ -7,11 +7,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef ACCEL_KVM_PREFAULT_RESIDENCY_H
-#define ACCEL_KVM_PREFAULT_RESIDENCY_H
+#ifndef HW_CORE_PREFAULT_RESIDENCY_H
+#define HW_CORE_PREFAULT_RESIDENCY_H
 
 /**
- * kvm_residency_set_up: get ready
+ * prefault_residency_set_up: get ready
  *
  * Opens /proc/self/pagemap, which QEMU may be unable to reach later.
  *
@@ -19,10 +19,10 @@
  *
  * Returns: false if there is none: nothing is taken for resident then.
  */
-bool kvm_residency_set_up(void);
+bool prefault_residency_set_up(void);
 
 /**
- * kvm_residency_extent: is memory present, and not the shared zero page?
+ * prefault_residency_extent: is memory present, and not the shared zero page?
  * @host: host address, a multiple of the page size
  * @size: bytes, likewise, not 0
  * @same: filled with up to where the answer is the same, in bytes from @host
@@ -31,6 +31,6 @@ bool kvm_residency_set_up(void);
  *
  * Returns: true if so.
  */
-bool kvm_residency_extent(void *host, uint64_t size, uint64_t *same);
+bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same);
 
-#endif /* ACCEL_KVM_PREFAULT_RESIDENCY_H */
+#endif /* HW_CORE_PREFAULT_RESIDENCY_H */

@@ -1,0 +1,188 @@
+/*
+ * Guest memory is mapped on the thread of a vCPU
+ *
+ * A job is a work item of the vCPU.  The worker that made it waits, and may go
+ * away first: if the memory map changes, whoever changes it has the BQL, which
+ * the vCPU needs to begin the job.  So the job belongs to both.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <linux/kvm.h>
+#include "hw/core/prefault-backend.h"
+#include "qemu/atomic.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/thread.h"
+#include "qemu/timer.h"
+#include "system/kvm.h"
+#include "system/kvm_int.h"
+#include "own-thread.h"
+#include "pre-fault.h"
+#include "trace.h"
+
+/* A job takes about this long, in pieces that take much less */
+#define STEP_NS (100 * SCALE_US)
+#define PIECE_PAGES 64
+
+/* How often a worker that waits looks whether it need not wait any more */
+#define LOOK_MS 5
+/* A vCPU that was unplugged never answers; any other has long done so by then */
+#define ANSWER_MS 1000
+
+typedef struct OwnThreadJob {
+    QemuMutex lock;             /* protects the rest */
+    QemuCond cond;              /* @done became true */
+    unsigned owners;            /* the worker, and the vCPU's list of work */
+    bool done;
+    bool abandoned;             /* by its worker */
+    unsigned generation;
+    hwaddr gpa;
+    uint64_t size;
+    uint64_t mapped;
+    int ret;
+} OwnThreadJob;
+
+/*
+ * KVM fills the page tables that the vCPU uses now: not SMM's, not a guest's.
+ * Which they are is known once it ran with the state that it has.
+ */
+static bool own_thread_can_map(CPUState *cpu)
+{
+#ifdef TARGET_I386
+    return !cpu->vcpu_dirty &&
+           !(cpu->kvm_run->flags & (KVM_RUN_X86_SMM | KVM_RUN_X86_GUEST_MODE));
+#else
+    return true;
+#endif
+}
+
+/* Pieces of a memslot that take some 10 us each, until the step is over */
+static int own_thread_step(CPUState *cpu, unsigned generation, hwaddr gpa,
+                           uint64_t size, uint64_t *mapped)
+{
+    uint64_t piece = PIECE_PAGES * qemu_real_host_page_size();
+    int64_t until = get_clock() + STEP_NS;
+    int ret;
+
+    *mapped = 0;
+    do {
+        uint64_t done;
+
+        ret = kvm_pre_fault_map(cpu, generation, gpa + *mapped,
+                                MIN(piece, size - *mapped), &done);
+        *mapped += done;
+    } while (!ret && *mapped < size && get_clock() < until);
+    return ret;
+}
+
+int kvm_own_thread_map_here(CPUState *cpu, unsigned generation, hwaddr gpa,
+                            uint64_t size, uint64_t *mapped)
+{
+    int ret;
+
+    *mapped = 0;
+    if (!own_thread_can_map(cpu)) {
+        return -EBUSY;
+    }
+    ret = own_thread_step(cpu, generation, gpa, size, mapped);
+    if (ret == -ETIME && !*mapped) {
+        bool dropped;
+
+        bql_lock();
+        dropped = kvm_pre_fault_drop_root(cpu);
+        bql_unlock();
+        ret = dropped ? own_thread_step(cpu, generation, gpa, size, mapped)
+                      : ret;
+    }
+    trace_kvm_own_thread_map(cpu->cpu_index, gpa, size, *mapped, ret);
+    return ret;
+}
+
+static OwnThreadJob *own_thread_job_new(unsigned generation, hwaddr gpa,
+                                        uint64_t size)
+{
+    OwnThreadJob *job = g_new0(OwnThreadJob, 1);
+
+    qemu_mutex_init(&job->lock);
+    qemu_cond_init(&job->cond);
+    job->owners = 2;
+    job->generation = generation;
+    job->gpa = gpa;
+    job->size = size;
+    return job;
+}
+
+static void own_thread_job_unref(OwnThreadJob *job)
+{
+    bool last;
+
+    WITH_QEMU_LOCK_GUARD(&job->lock) {
+        last = !--job->owners;
+    }
+    if (last) {
+        qemu_cond_destroy(&job->cond);
+        qemu_mutex_destroy(&job->lock);
+        g_free(job);
+    }
+}
+
+static bool own_thread_job_abandoned(OwnThreadJob *job)
+{
+    QEMU_LOCK_GUARD(&job->lock);
+    return job->abandoned;
+}
+
+static void own_thread_work(CPUState *cpu, run_on_cpu_data data)
+{
+    OwnThreadJob *job = data.host_ptr;
+    uint64_t mapped;
+    int ret;
+
+    if (!own_thread_job_abandoned(job)) {
+        bql_unlock();
+        ret = kvm_own_thread_map_here(cpu, job->generation, job->gpa,
+                                      job->size, &mapped);
+        bql_lock();
+        WITH_QEMU_LOCK_GUARD(&job->lock) {
+            job->done = true;
+            job->ret = ret;
+            job->mapped = mapped;
+            qemu_cond_signal(&job->cond);
+        }
+    }
+    own_thread_job_unref(job);
+}
+
+/* Returns false if the job is abandoned */
+static bool own_thread_wait(OwnThreadJob *job)
+{
+    int64_t until = get_clock() + ANSWER_MS * SCALE_MS;
+
+    QEMU_LOCK_GUARD(&job->lock);
+    while (!job->done && get_clock() < until &&
+           prefault_gate_is_open(job->generation)) {
+        qemu_cond_timedwait(&job->cond, &job->lock, LOOK_MS);
+    }
+    job->abandoned = !job->done;
+    return job->done;
+}
+
+int kvm_own_thread_map(CPUState *cpu, unsigned generation, hwaddr gpa,
+                       uint64_t size, uint64_t *mapped)
+{
+    OwnThreadJob *job = own_thread_job_new(generation, gpa, size);
+    int ret;
+
+    async_run_on_cpu(cpu, own_thread_work, RUN_ON_CPU_HOST_PTR(job));
+    if (own_thread_wait(job)) {
+        *mapped = job->mapped;
+        ret = job->ret;
+    } else {
+        *mapped = 0;
+        ret = prefault_gate_is_open(generation) ? -EBUSY : -ECANCELED;
+    }
+    own_thread_job_unref(job);
+    return ret;
+}

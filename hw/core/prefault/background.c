@@ -1,0 +1,249 @@
+/*
+ * What is owed to a guest that runs, and who pays
+ *
+ *   owe -> (memory map at rest) -> timer -> run -> finish -> timer -> ...
+ *                                                    |
+ *                                                    +-> nothing is owed
+ *
+ * All state is protected by the BQL.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "background.h"
+#include "gate.h"
+#include "memory.h"
+#include "options.h"
+#include "residency.h"
+#include "run.h"
+#include "trace.h"
+
+/* Between two runs; the larger the longer runs have got nowhere */
+#define PAUSE_MS 1
+#define PAUSE_MAX_MS 1000
+/* A memory map that never rests keeps nobody waiting longer than so many rests */
+#define RESTS_MAX 10
+
+static struct {
+    const PrefaultBackend *backend;
+    PrefaultLedger *ledger;
+    bool started;
+    bool no_residency;          /* what the host has cannot be known */
+    PrefaultRun *run;
+    bool active;                /* @run is */
+    QEMUTimer *timer;
+    unsigned pause_ms;
+    int64_t owed_since_ms;
+} background;
+
+static uint64_t background_owed(void)
+{
+    return prefault_ledger_owed(background.ledger, PREFAULT_OWED_REASON__MAX);
+}
+
+static int64_t background_now_ms(void)
+{
+    return qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+}
+
+static void background_wake_at_rest(unsigned rest_ms)
+{
+    int64_t now = background_now_ms();
+
+    background.pause_ms = PAUSE_MS;
+    timer_mod(background.timer,
+              MAX(now, MIN(now + rest_ms, background.owed_since_ms +
+                           (int64_t)rest_ms * RESTS_MAX)));
+}
+
+static void background_join(void)
+{
+    background.active = false;
+    prefault_run_join(background.run);
+}
+
+/* Let the next run come sooner or later, by what this one got done */
+static void background_finish(void *opaque)
+{
+    PrefaultFigures figures;
+    uint64_t owed;
+
+    background_join();
+    owed = background_owed();
+    figures = prefault_run_figures(background.run);
+    trace_prefault_background_finish(figures.progress.mapped, owed);
+    if (owed) {
+        background.pause_ms = figures.progress.mapped ? PAUSE_MS
+            : MIN(background.pause_ms * 2, PAUSE_MAX_MS);
+        timer_mod(background.timer,
+                  background_now_ms() + background.pause_ms);
+    }
+}
+
+static void background_timer(void *opaque)
+{
+    if (background.active || !background_owed()) {
+        return;
+    }
+    background.active = prefault_run_begin_owed(background.run,
+                                                background.backend,
+                                                prefault_options_threads());
+    trace_prefault_background_timer(background_owed(), background.active);
+    if (!background.active) {
+        background.pause_ms = MIN(background.pause_ms * 2, PAUSE_MAX_MS);
+        timer_mod(background.timer, background_now_ms() + background.pause_ms);
+    }
+}
+
+void prefault_background_set_up(const PrefaultBackend *backend)
+{
+    QEMUBH *done = aio_bh_new_guarded(iohandler_get_aio_context(),
+                                      background_finish, NULL, NULL);
+
+    assert(bql_locked());
+    background.backend = backend;
+    background.ledger = prefault_ledger_new();
+    background.run = prefault_run_new(background.ledger, done);
+    background.timer = timer_new_ms(QEMU_CLOCK_REALTIME, background_timer,
+                                    NULL);
+    background.no_residency = !prefault_residency_set_up();
+}
+
+void prefault_background_start(void)
+{
+    assert(bql_locked());
+    if (!background.backend) {
+        return;
+    }
+    background.started = true;
+    if (background_owed()) {
+        background.owed_since_ms = background_now_ms();
+        background_wake_at_rest(PAUSE_MS);
+    }
+}
+
+void prefault_background_pause(void)
+{
+    assert(bql_locked());
+    if (background.active) {
+        prefault_run_cancel(background.run);
+        background_join();
+        timer_mod(background.timer, background_now_ms() + PAUSE_MAX_MS);
+    }
+}
+
+void prefault_background_stop(void)
+{
+    assert(bql_locked());
+    if (background.backend) {
+        prefault_background_pause();
+        timer_del(background.timer);
+        background.started = false;
+        prefault_ledger_clear(background.ledger);
+    }
+}
+
+void prefault_background_map_changing(void)
+{
+    assert(bql_locked());
+    if (background.active) {
+        prefault_run_invalidate(background.run);
+    }
+}
+
+PrefaultLedger *prefault_background_ledger(void)
+{
+    return background.ledger;
+}
+
+/* Without residency only what is populated anyway can be mapped */
+static bool background_can_pay(PrefaultOwedReason reason)
+{
+    if (!background.started) {
+        return false;
+    }
+    if (background.no_residency && !prefault_ledger_populates(reason)) {
+        warn_report_once("prefault: no /proc/self/pagemap: what changes of the "
+                         "memory map drop is left to page faults");
+        return false;
+    }
+    return true;
+}
+
+static void background_note(PrefaultOwedReason reason, hwaddr start,
+                            uint64_t size)
+{
+    hwaddr page = qemu_real_host_page_size();
+    hwaddr end = QEMU_ALIGN_DOWN(start + size, page);
+
+    start = QEMU_ALIGN_UP(start, page);
+    if (start < end) {
+        if (!background_owed()) {
+            background.owed_since_ms = background_now_ms();
+        }
+        prefault_ledger_add(background.ledger, reason, start, end - start);
+    }
+}
+
+void prefault_owe(PrefaultOwedReason reason, hwaddr start, uint64_t size,
+                  unsigned rest_ms)
+{
+    assert(bql_locked());
+    if (background_can_pay(reason)) {
+        background_note(reason, start, size);
+        background_wake_at_rest(rest_ms);
+    }
+}
+
+static void background_note_section(MemoryRegionSection *section, void *opaque)
+{
+    const PrefaultOwedReason *reason = opaque;
+
+    background_note(*reason, section->offset_within_address_space,
+                    int128_get64(section->size));
+}
+
+void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms)
+{
+    assert(bql_locked());
+    if (background_can_pay(reason)) {
+        prefault_memory_walk(0, HWADDR_MAX, background_note_section, &reason);
+        background_wake_at_rest(rest_ms);
+    }
+}
+
+void prefault_converting(hwaddr start, uint64_t size)
+{
+    assert(bql_locked());
+    if (background.started &&
+        prefault_ledger_overlaps(background.ledger, start, size)) {
+        prefault_gate_close();
+        prefault_background_map_changing();
+    }
+}
+
+void prefault_converted(hwaddr start, uint64_t size, int64_t budget_ns)
+{
+    g_autoptr(PrefaultRun) run = NULL;
+
+    bql_lock();
+    if (background.started) {
+        background_note(PREFAULT_OWED_REASON_CONVERTED, start, size);
+        run = prefault_run_new(background.ledger, NULL);
+        prefault_run_plan_here(run, background.backend, (PrefaultDebt) {
+            .start = start, .end = start + size,
+            .reason = PREFAULT_OWED_REASON_CONVERTED });
+        bql_unlock();
+        prefault_run_work_here(run, budget_ns);
+        bql_lock();
+        prefault_run_stop_here(run);
+        if (prefault_ledger_overlaps(background.ledger, start, size)) {
+            background_wake_at_rest(PAUSE_MS);
+        }
+    }
+    bql_unlock();
+}

@@ -1,0 +1,43 @@
+/*
+ * Gate: memory is mapped only while the memory map is as it was planned for
+ *
+ * Each change of the memory map begins a generation.  Whoever maps memory
+ * enters the gate with the generation that its plan was made in, for one call
+ * into the accelerator; whoever is about to change memslots closes the gate:
+ * nobody enters any more with an older generation, and those inside have left.
+ *
+ * Why: KVM_PRE_FAULT_MEMORY tries again inside the call while a memslot is
+ * being deleted (up to Linux 6.17), or once the deletion has retired the page
+ * table root that it works on (up to 6.14), and holds KVM's SRCU read lock
+ * meanwhile; the deletion waits for that lock (virt/kvm/kvm_main.c,
+ * kvm_swap_active_memslots()).  They would wait for each other for ever.
+ *
+ * The BQL does not do for this: work items on several vCPUs' threads, which
+ * begin with the BQL, would map one after the other.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_GATE_H
+#define HW_CORE_PREFAULT_GATE_H
+
+/**
+ * prefault_gate_generation: the generation of the memory map
+ *
+ * Context: BQL, so that it is that of the memory map that the caller reads.
+ *
+ * Returns: what prefault_gate_enter() takes.
+ */
+unsigned prefault_gate_generation(void);
+
+/**
+ * prefault_gate_close: the memory map is about to change
+ *
+ * Begins a generation, and waits until nobody is inside.  Calls inside are
+ * bounded (see kvm_pre_fault_map()), so that takes some milliseconds.
+ *
+ * Context: any thread that is not inside.
+ */
+void prefault_gate_close(void);
+
+#endif /* HW_CORE_PREFAULT_GATE_H */

@@ -1,0 +1,68 @@
+/*
+ * Prefault: the life cycle
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_LIFECYCLE_H
+#define HW_CORE_PREFAULT_LIFECYCLE_H
+
+#include "hw/core/prefault-backend.h"
+
+/**
+ * PrefaultConfig: what was asked for, and what this host can do of it
+ * @mode: on or auto
+ * @backend: who maps; NULL to populate only
+ * @in_use: the accelerator that is in use, or NULL; perhaps it cannot map
+ * @cannot_map: why @backend is NULL, or NULL
+ * @exempt: why prefault does nothing at all, or NULL
+ */
+typedef struct PrefaultConfig {
+    OnOffAuto mode;
+    const PrefaultBackend *backend;
+    const PrefaultBackend *in_use;
+    const char *cannot_map;
+    const char *exempt;
+} PrefaultConfig;
+
+/**
+ * prefault_lifecycle_set_up: begin the life cycle
+ * @config: its strings and its backend live as long as QEMU
+ *
+ * Context: BQL, once, when the machine is complete.
+ */
+void prefault_lifecycle_set_up(PrefaultConfig config);
+
+/**
+ * prefault_start: begin a run without a start that waits for it
+ * @errp: set if that cannot be done now
+ *
+ * Context: BQL, main thread.
+ *
+ * Returns: false if that cannot be done now.
+ */
+bool prefault_start(Error **errp);
+
+/**
+ * prefault_cancel: end a run, as its user asked for
+ * @errp: set if nothing runs
+ *
+ * Waits until the workers are gone.  With mode auto a guest that waited goes
+ * on; with mode on it stays stopped, or is stopped if it was being reset.
+ *
+ * Context: BQL, main thread.
+ *
+ * Returns: false if nothing runs.
+ */
+bool prefault_cancel(Error **errp);
+
+/**
+ * prefault_query: what happened and what happens
+ *
+ * Context: BQL.
+ *
+ * Returns: a filled in structure for qapi_free_PrefaultInfo(); never NULL.
+ */
+PrefaultInfo *prefault_query(void);
+
+#endif /* HW_CORE_PREFAULT_LIFECYCLE_H */

@@ -1,0 +1,176 @@
+/*
+ * Prefault: what an accelerator gives, and what it gets
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_BACKEND_H
+#define HW_CORE_PREFAULT_BACKEND_H
+
+#include "exec/hwaddr.h"
+#include "qapi/qapi-types-common.h"
+#include "qapi/qapi-types-prefault.h"
+#include "qom/object.h"
+
+/* The usual rest of prefault_owe(), in ms */
+#define PREFAULT_REST_MS 20
+
+/**
+ * PrefaultVia: the way to the page tables
+ * @PREFAULT_VIA_DESCRIPTOR: a vCPU's file descriptor, from any thread: the
+ *                           guest is held
+ * @PREFAULT_VIA_VCPU_THREAD: the thread of a vCPU, which leaves the guest for
+ *                            it, for about 0.1 ms a call
+ * @PREFAULT_VIA_THIS_THREAD: the calling thread, which is a vCPU's and out of
+ *                            the guest
+ */
+typedef enum PrefaultVia {
+    PREFAULT_VIA_DESCRIPTOR,
+    PREFAULT_VIA_VCPU_THREAD,
+    PREFAULT_VIA_THIS_THREAD,
+} PrefaultVia;
+
+/**
+ * PrefaultBackend: how an accelerator maps guest memory
+ *
+ * @in_use: whether this accelerator runs the guest.  Context: BQL, once the
+ *          machine is complete.
+ * @can_map: whether memory can be mapped at all; if not, @errp says what is
+ *           missing, in words that can go on a sentence.  Context: BQL, once
+ *           the machine is complete, only if @in_use.
+ * @set_up: get ready for what prefault needs to last; if that is not possible
+ *          as asked for, @errp says why, in a whole sentence.  Context: BQL,
+ *          once the machine is complete, only if memory can be mapped.
+ * @begin: take the vCPUs that calls of @map go to, until @end; not for
+ *         PREFAULT_VIA_THIS_THREAD.  Returns how many there are.  Context: BQL.
+ * @map: one bounded attempt to map, for worker number @worker, inside the gate
+ *       for @generation; sets *@mapped to the bytes done, also if it fails.
+ *       Returns as PrefaultEngineOps's.  Context: worker thread, without BQL.
+ * @end: forget the vCPUs.  Context: BQL, no call of @map is under way.
+ * @retention: fill in the figures of what stays mapped, but for what is owed.
+ *             Context: BQL.
+ * @conversions: the figures of conversions between private and shared memory,
+ *               but for what is owed; NULL if the guest has no private memory.
+ *               Context: BQL.
+ */
+typedef struct PrefaultBackend {
+    bool (*in_use)(void);
+    bool (*can_map)(Error **errp);
+    bool (*set_up)(Error **errp);
+    unsigned (*begin)(PrefaultVia via);
+    int (*map)(PrefaultVia via, unsigned worker, unsigned generation,
+               hwaddr gpa, uint64_t size, uint64_t *mapped);
+    void (*end)(void);
+    void (*retention)(PrefaultRetention *figures);
+    PrefaultConversions *(*conversions)(void);
+} PrefaultBackend;
+
+/**
+ * prefault_accel_class_init: give an accelerator its prefault properties
+ * @oc: class of the accelerator
+ * @backend: how it maps; static storage
+ *
+ * Context: class initialisation.
+ */
+void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend);
+
+/**
+ * prefault_set_on_off_auto: set an option that takes on, off or auto
+ * @v: what was given for it
+ * @name: of the option
+ * @value: filled with what was given; left alone on failure
+ *
+ * Context: BQL.
+ *
+ * Returns: false if it is none of the three, or if it is too late: options
+ * shape
+ *          what happens from the first start on.
+ */
+bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
+                              Error **errp);
+
+/**
+ * prefault_is_wanted: was a mode other than off chosen?
+ *
+ * Context: BQL, after the options were read.
+ */
+bool prefault_is_wanted(void);
+
+/**
+ * prefault_gate_enter: a call into the accelerator begins
+ * @generation: as @map got it
+ *
+ * Context: any thread, without BQL; until prefault_gate_leave() the caller
+ * neither waits for the BQL nor for anybody who has it.
+ *
+ * Returns: false if the memory map has changed since: the call must not be made.
+ */
+bool prefault_gate_enter(unsigned generation);
+
+/**
+ * prefault_gate_leave: the call is over
+ *
+ * Context: as prefault_gate_enter(), which returned true.
+ */
+void prefault_gate_leave(void);
+
+/**
+ * prefault_gate_is_open: has the memory map stayed as it was?
+ * @generation: as @map got it
+ *
+ * Context: any thread.
+ *
+ * Returns: false once it has changed, or is about to.
+ */
+bool prefault_gate_is_open(unsigned generation);
+
+/**
+ * prefault_owe: some memory is to be mapped while the guest runs
+ * @reason: why
+ * @start: guest address
+ * @size: bytes; what is no whole page of the host is left alone
+ * @rest_ms: how long the memory map has to be at rest before that begins:
+ *           firmware changes it many times in a row
+ *
+ * Nothing happens before the first run, and while one is under way: it maps
+ * everything.  Memory that cannot be mapped in advance when its turn comes (it
+ * is read-only or logs dirty pages, or is none) is left alone.
+ *
+ * Context: BQL.
+ */
+void prefault_owe(PrefaultOwedReason reason, hwaddr start, uint64_t size,
+                  unsigned rest_ms);
+
+/**
+ * prefault_owe_all: the same of all memory
+ * @reason: why
+ * @rest_ms: as above
+ *
+ * Context: BQL.
+ */
+void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms);
+
+/**
+ * prefault_converting: memory is about to change between private and shared
+ * @start: guest address
+ * @size: bytes
+ *
+ * Nobody populates or maps any of it any more for what it was.
+ *
+ * Context: BQL.
+ */
+void prefault_converting(hwaddr start, uint64_t size);
+
+/**
+ * prefault_converted: memory has changed between private and shared
+ * @start: guest address
+ * @size: bytes
+ * @budget_ns: how long this vCPU may take for it; the rest is owed
+ *
+ * Populates, if it is shared now, and maps, on this vCPU first.
+ *
+ * Context: a vCPU's thread that is out of the guest, without BQL.
+ */
+void prefault_converted(hwaddr start, uint64_t size, int64_t budget_ns);
+
+#endif /* HW_CORE_PREFAULT_BACKEND_H */
