@@ -4,7 +4,6 @@
 Checked on the real patches and overlays.  What needs upstream's source uses the
 pristine files that assembling kept aside.
 """
-import ast
 import re
 import shutil
 import tempfile
@@ -14,65 +13,14 @@ from pathlib import Path
 from prefaultlib.assemble import project, tree
 from prefaultlib.paths import ROOT
 
+from ours import functions, hunks, sources
+
 FILE_LINES = 450
 FUNCTION_LINES = 60
 OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'scripts',
         'patches')
 # Folders of JSON files below tests/
 DATA = [('mutations',), ('verdicts',)]
-CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
-
-
-def hunks(text):
-    """[(file, [hunk lines])] of a patch."""
-    name, found = None, []
-    for line in text[text.index('\ndiff '):].splitlines():
-        if line.startswith('+++ '):
-            name = line[4:]
-        elif line.startswith('@@'):
-            found.append((name, []))
-        elif line.startswith(('diff ', 'index ')):
-            name = None
-        elif found and name:
-            found[-1][1].append(line)
-    return found
-
-
-def sources(*folders):
-    """Our source files below the folders."""
-    return [p for f in folders for p in sorted((ROOT / f).rglob('*'))
-            if p.is_file() and '__pycache__' not in p.parts
-            and (p.suffix in CODE or p.parent == ROOT / 'scripts')]
-
-
-def c_functions(path):
-    """[(lines, name)]: from the line with { to } in the first column."""
-    found, start, name = [], None, ''
-    for number, line in enumerate(path.read_text().splitlines()):
-        if line == '{':
-            start = number
-        elif line == '}' and start is not None:
-            found.append((number - start + 1, name))
-            start = None
-        elif start is None and (head := re.match(r'(?:\w.*?\b)?(\w+)\(', line)):
-            name = head[1]
-    return found
-
-
-def python_functions(path):
-    """[(lines, name)] of the functions of a Python file."""
-    return [(node.end_lineno - node.lineno + 1, node.name)
-            for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.FunctionDef)]
-
-
-def functions(path):
-    """[(lines, name)] of the functions of any of our files."""
-    if path.suffix == '.c':
-        return c_functions(path)
-    if path.suffix == '.py' or 'python' in path.read_text()[:40]:
-        return python_functions(path)
-    return []
 
 
 class TestHooks(unittest.TestCase):
