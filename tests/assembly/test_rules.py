@@ -13,10 +13,11 @@ from pathlib import Path
 from prefaultlib.assemble import project, tree
 from prefaultlib.paths import ROOT
 
-from ours import functions, hunks, sources
+from ours import c_files, code, defined, functions, hunks, sources, variables
 
-FILE_LINES = 450
-FUNCTION_LINES = 60
+FILE_LINES = 400
+FUNCTION_LINES = 50
+PREFIXED = 95       # of a hundred static functions and variables of files
 OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'scripts',
         'patches')
 # Folders of JSON files below tests/
@@ -122,7 +123,7 @@ class TestFiles(unittest.TestCase):
 
     def test_functions_are_short(self):
         sizes = [(*function, str(p.relative_to(ROOT)))
-                 for p in sources('accel', 'hw', 'libvirt/src', 'scripts')
+                 for p in sources('accel', 'hw', 'libvirt/src', 'scripts', 'tests')
                  for function in functions(p)]
         print('# note: longest function {1}() in {2}, {0} lines'
               .format(*max(sizes)))
@@ -144,6 +145,52 @@ class TestFiles(unittest.TestCase):
                        'GPL-2.0-or-later')
             self.assertIn(f'SPDX-License-Identifier: {licence}',
                           path.read_text()[:2000], name)
+
+
+class TestNames(unittest.TestCase):
+    """What one grep finds, and what the code says of its own state."""
+
+    @staticmethod
+    def ours():
+        """{C file of ours in QEMU: its code}."""
+        return {path: code((ROOT / path).read_text()) for path in c_files()}
+
+    @staticmethod
+    def prefixed(path, name):
+        """Has it the noun of its file, or the last word of that?
+
+        As in host-check.c host_check_x, check_x, or prefault_host_check_x; check
+        for what there is only one of.
+        """
+        noun = path.stem.replace('-', '_')
+        return re.match(rf'(kvm_)?(prefault_)?({noun}|{noun.split("_")[-1]})'
+                        r'(_|$)', name)
+
+    def test_statics_have_their_files_prefix(self):
+        statics = [(path, name) for path, text in self.ours().items()
+                   if path.suffix == '.c'
+                   for name in [*(name for name, static in defined(text)
+                                  if static), *variables(text)]]
+        bare = [f'{path}: {name}' for path, name in statics
+                if not self.prefixed(path, name)]
+        share = 100 - 100 * len(bare) / len(statics)
+        print(f'# note: {share:.1f} % of {len(statics)} static functions and '
+              "variables have their file's prefix")
+        self.assertGreaterEqual(share, PREFIXED, '\n' + '\n'.join(bare))
+
+    def test_prefixes_are_those_of_the_file(self):
+        """Neither another file's, nor a word that only begins alike."""
+        path = Path('hw/core/prefault/host-check.c')
+        for name in ('host_check_path', 'check_path', 'check',
+                     'prefault_host_check_x', 'kvm_check'):
+            self.assertTrue(self.prefixed(path, name), name)
+        for name in 'path', 'host_path', 'checked_path', 'limits_check':
+            self.assertFalse(self.prefixed(path, name), name)
+
+    def test_asserts_are_counted(self):
+        count = sum(len(re.findall(r'\b(?:g_)?assert(?:_\w+)?\(', text))
+                    for text in self.ours().values())
+        print(f'# note: {count} asserts in our C')
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ from ..err import Fail
 PYTHON = '/usr/bin/python3'
 # What QEMU's configure wants of them (its pythondeps.toml)
 MESON_NEEDED = (1, 5)
-TOOLS_OF_SYSTEM = '''
+TOOLS_OF_SYSTEM = r'''
 import re, sys, pycotap
 from mesonbuild.coredata import version
 sys.exit(tuple(map(int, re.findall(r"\d+", version)[:2])) < {})
