@@ -87,8 +87,8 @@ void kvm_attributes_track(void);
  * kvm_convert_on_exit: was it for a memory fault that KVM_RUN returned?
  * @cpu: the vCPU whose thread this is
  * @run_ret: what KVM_RUN returned, 0 or -errno
- * @ret: filled in if this was handled: 0 to run the vCPU again, EXCP_INTERRUPT to
- *       leave the loop first, -1 to stop the guest
+ * @ret: filled in if this was handled: 0 to run the vCPU again,
+ *       EXCP_INTERRUPT to leave the loop first, -1 to stop the guest
  *
  * The exit's data are valid only if KVM_RUN failed with EFAULT or EHWPOISON and
  * the exit reason is KVM_EXIT_MEMORY_FAULT (Linux,

@@ -2,8 +2,8 @@
  * Tests of conversion between private and shared memory
  *
  * Random ranges over a small guest with several regions and holes, against a
- * model of what each page must be, with each step failing now and then.  KVM, the
- * memory API and RAM blocks are made up here.
+ * model of what each page must be, with each step failing now and then.  KVM,
+ * the memory API and RAM blocks are made up here.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -50,7 +50,8 @@ static bool given_back_shared[BLOCKS][BLOCK_PAGES];
 static unsigned stopped;
 
 /* Which call fails from now on, 0 none; and how often that happened */
-static unsigned fail_attributes, fail_populate, failed_attributes, failed_populate;
+static unsigned fail_attributes, fail_populate;
+static unsigned failed_attributes, failed_populate;
 static bool fail_for_ever;
 
 static bool fails(unsigned *countdown, unsigned *count)
@@ -375,7 +376,7 @@ static void test_bad_ranges(void)
         { 20 * page, 4 * page, false, true },
         { 24 * page, 4 * page, true, false },     /* a device */
         { 24 * page, 4 * page, false, true },
-        { 20 * page, 20 * page, true, true },          /* all of that, and memory */
+        { 20 * page, 20 * page, true, true },     /* all of that, and memory */
         { PAGES * page, -(PAGES + 1) * page, false, true },
     };
     bool model[PAGES] = {};

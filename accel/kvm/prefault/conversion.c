@@ -230,7 +230,10 @@ static bool conversion_undo(KvmConversion *c)
     return undone;
 }
 
-/* hugetlb pages are larger than what is converted, and were set aside for the guest */
+/*
+ * hugetlb pages are larger than what is converted, and were set aside for the
+ * guest.
+ */
 static int conversion_discard(RAMBlock *rb, uint64_t offset, uint64_t size,
                               bool was_private)
 {

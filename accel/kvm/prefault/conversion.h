@@ -50,9 +50,9 @@ typedef struct KvmConversion KvmConversion;
  * @to_private: private, or else shared
  * @errp: set to what is wrong, in words that can follow the range
  *
- * @start and @size may come from the guest: anything is checked.  Pages that are
- * as wanted already are no error, for two vCPUs may ask for the same page; KVM is
- * told again all the same.
+ * @start and @size may come from the guest: anything is checked.  Pages that
+ * are as wanted already are no error, for two vCPUs may ask for the same page;
+ * KVM is told again all the same.
  *
  * In a range to be private, what has no guest_memfd (holes, MMIO, ROMs) stays
  * as it is, if some of the range has.  In a range to be shared all such

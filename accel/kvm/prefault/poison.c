@@ -73,7 +73,7 @@ static bool poison_inject(CPUState *cpu, void *host)
     if (!(env->mcg_cap & MCG_SER_P) || kvm_state->guest_state_protected) {
         return false;
     }
-    /* QEMU cannot put one exception in front of another: the stack was poisoned */
+    /* The stack was poisoned: QEMU cannot put one exception before another */
     cpu_synchronize_state(cpu);
     if (env->exception_nr != -1) {
         return false;

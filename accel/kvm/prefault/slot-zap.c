@@ -17,7 +17,7 @@
 #include "slot-zap.h"
 #include "trace.h"
 
-/* What every assigned PCI device is; QEMU has no header for others to include */
+/* Every assigned PCI device is one; QEMU has no header for others to include */
 #define TYPE_ANY_VFIO_PCI "vfio-pci-device"
 
 #define WHAT_IS_KNOWN "with the quirk disabled, some guest was seen unstable " \
