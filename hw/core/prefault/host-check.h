@@ -44,7 +44,7 @@ typedef struct PrefaultBacking {
  *
  * What is present already needs nothing (mincore(), and /proc/self/pagemap
  * for private mappings of files).  The rest is compared with each limit that
- * applies to it (room.h):
+ * applies to it (host-limits.h):
  *
  * - ordinary memory (anonymous, private, tmpfs and memfd) with the memory
  *   cgroups, with the host's available memory and free swap, and where it is
