@@ -4,6 +4,7 @@
 A file knows another if it includes its header, or if it names one of its functions,
 which it may have from a header that others share.
 """
+import re
 import shutil
 import tempfile
 import unittest
@@ -53,6 +54,9 @@ FACES = tuple(door for door in DOORS if door != BACKEND)
 # Files outside the two folders
 OUTSIDE = ('sw-protected-vm', 'sw-protected-vm-stub')
 EVERYWHERE = ('trace',)     # the folder's trace events
+# In docs/design.md: | floor | `folder` | job |, and below | 1 | `plan.c` | ... |
+HEADING = re.compile(r'\| floor \| `(.+)` \| job \|')
+ROW = re.compile(r'\| (\d+) \| `(.+)\.c` \| .+ \|')
 
 
 class House:
@@ -115,10 +119,21 @@ def is_door(file):
 
 
 def floor(file):
-    """The floor of a file, 0 the lowest; None if it has none."""
+    """The floor of a file, 1 the lowest; None if it has none."""
     rows = FLOORS.get(str(file.parent), '').split('\n')[::-1]
     return next((number for number, row in enumerate(rows)
                  if file.stem in row.split()), None)
+
+
+def documented(text):
+    """{folder: {file's name: floor}}, as the tables of a document have it."""
+    found, rows = {}, {}
+    for line in text.splitlines():
+        if heading := HEADING.fullmatch(line):
+            rows = found.setdefault(heading[1], {})
+        elif row := ROW.fullmatch(line):
+            rows[row[2]] = int(row[1])
+    return found
 
 
 def homeless(house):
@@ -224,6 +239,8 @@ RULES = (homeless, vanished, upward, through_walls, core_with_kvm, hooks, privat
 class TestFloors(unittest.TestCase):
     """The house as it stands."""
 
+    maxDiff = None
+
     @classmethod
     def setUpClass(cls):
         cls.house = House()
@@ -252,6 +269,12 @@ class TestFloors(unittest.TestCase):
 
     def test_public_headers_are_for_several(self):
         self.nothing(private)
+
+    def test_the_design_has_the_same_floors(self):
+        text = (ROOT / 'docs/design.md').read_text(encoding='utf-8')
+        self.assertEqual(documented(text), {
+            folder: {word: floor(Path(folder, word)) for word in rows.split()}
+            for folder, rows in FLOORS.items()})
 
     def test_no_loops(self):
         print(f'# note: loops {len(list(loops(self.house)))}')

@@ -20,6 +20,9 @@ FUNCTION_LINES = 50
 PREFIXED = 95       # of a hundred static functions and variables of files
 OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'scripts',
         'patches')
+PATHS = re.compile(r'(?<![\w/.-])(?:accel|backends|docs|hw|include|libvirt|patches'
+                   r'|qapi|scripts|tests)/[\w./*-]*[\w/*]')
+THEIRS = ('docs/devel/style.rst',)      # in QEMU's tree
 # Folders of JSON files below tests/
 DATA = [('mutations',), ('verdicts',)]
 
@@ -133,6 +136,16 @@ class TestFiles(unittest.TestCase):
         bent = [str(p.relative_to(ROOT)) for p in sources('scripts', 'tests')
                 if re.search(r'^ *sys\.path[.[]', p.read_text(), re.M)]
         self.assertEqual(bent, ['scripts/prefaultlib/__init__.py'])
+
+    def test_documents_name_files_that_exist(self):
+        """Paths from the top."""
+        missing = [
+            f'{path.relative_to(ROOT)} names {name}'
+            for path in [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'),
+                         ROOT / 'MAINTAINERS']
+            for name in PATHS.findall(path.read_text(encoding='utf-8'))
+            if name not in THEIRS and not list(ROOT.glob(name))]
+        self.assertEqual(missing, [])
 
     def test_each_file_names_its_licence(self):
         for path in sources(*OURS):

@@ -1,7 +1,7 @@
 /*
  * Tests of the prefault engine
  *
- * Each test states one property of hw/core/prefault-engine.h, with fake
+ * Each test states one property of hw/core/prefault/engine.h, with fake
  * operations that answer what the test wants: see prefault-fake-ops.h.  No
  * memory is touched and no KVM is needed.
  *

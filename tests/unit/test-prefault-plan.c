@@ -1,7 +1,7 @@
 /*
  * Tests of the prefault plan
  *
- * Each test states one property of hw/core/prefault-plan.h.  Sections are
+ * Each test states one property of hw/core/prefault/plan.h.  Sections are
  * described by hand, with made-up host addresses that nothing ever reads: a
  * terabyte costs as much as a page.  The last tests compare random memory maps
  * with a model that looks at one page, or one piece of a page, at a time.
