@@ -4,6 +4,7 @@
 A file knows another if it includes its header, or if it names one of its functions,
 which it may have from a header that others share.
 """
+import os
 import re
 import shutil
 import tempfile
@@ -75,7 +76,8 @@ class House:
 
     def header(self, file, name):
         """Our header that a file gets for a name it includes, or None."""
-        for path in (file.parent / name, Path('include') / name, Path(name)):
+        beside = Path(os.path.normpath(file.parent / name))
+        for path in (beside, Path('include') / name, Path(name)):
             if path in self.text:
                 return path
         return None
@@ -333,6 +335,12 @@ class TestTheRules(unittest.TestCase):
     def test_header_of_the_other_folder(self):
         self.check(through_walls, 'accel/kvm/prefault/slots.h',
                    '#include "hw/core/prefault/plan.h"',
+                   'accel/kvm/prefault/slots.h includes '
+                   'hw/core/prefault/plan.h')
+
+    def test_header_by_a_way_round(self):
+        self.check(through_walls, 'accel/kvm/prefault/slots.h',
+                   '#include "../../../hw/core/prefault/plan.h"',
                    'accel/kvm/prefault/slots.h includes '
                    'hw/core/prefault/plan.h')
 

@@ -242,8 +242,8 @@ def qemu_packages(_chosen):
 
 
 ROWS = (
-    Suite('assembly', 'how the trees are put together; rules for overlays and '
-          'hooks', assembly, lambda _: (packages.SOURCE,),
+    Suite('assembly', 'how the trees are put together; rules for hooks, files and '
+          'style', assembly, lambda _: (packages.SOURCE,),
           '1 min, 100 MiB, 2 GiB of disk',
           files=partial(functional.names, 'assembly')),
     Suite('unit', 'the C code by itself, with fake operations and made-up hosts',
