@@ -152,7 +152,6 @@ static int sw_protected_vm_kvm_init(ConfidentialGuestSupport *cgs, Error **errp)
         !sw_protected_vm_block_migration(vm, errp)) {
         return -EINVAL;
     }
-    kvm_attributes_track();
     vm->ram_notifier.ram_block_added = sw_protected_vm_block_added;
     ram_block_notifier_add(&vm->ram_notifier);
     qemu_register_resettable(OBJECT(vm));

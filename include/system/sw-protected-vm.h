@@ -7,6 +7,8 @@
 #ifndef SYSTEM_SW_PROTECTED_VM_H
 #define SYSTEM_SW_PROTECTED_VM_H
 
+#define TYPE_SW_PROTECTED_VM "sw-protected-vm"
+
 /**
  * sw_protected_vm_refuses_readonly: can this memory backend not be private?
  * @guest_memfd: the backend's memory is to have a guest_memfd

@@ -22,22 +22,21 @@ import ours
 # other.  A new file gets a word, one that went away loses it.
 FLOORS = {
     'hw/core/prefault': '''
-        qmp setup
+        hmp qmp setup
         lifecycle
-        background
-        report
+        background hold report reset
         run
-        memory
+        memory steps
         engine host-check
-        gate host-limits ledger options places residency
-        plan
+        host-limits ledger options places residency work
+        gate plan stub
     ''',
     'accel/kvm/prefault': '''
         backend
         convert retention
         conversion own-thread
-        attributes poison
-        flips pre-fault slot-zap slots stop
+        attributes poison pre-fault
+        flips slot-zap slots stop
     ''',
 }
 
@@ -48,7 +47,7 @@ DOORS = {
     BACKEND: ('hw/core/prefault', 'accel/kvm/prefault'),
     'system/kvm-prefault.h': ('accel/kvm/prefault', 'hw/i386'),
     'hw/i386/sw-protected-vm.h': ('hw/i386',),
-    'system/sw-protected-vm.h': ('hw/i386', 'backends'),
+    'system/sw-protected-vm.h': ('hw/core', 'hw/i386', 'include/hw/i386'),
 }
 # Those of them that QEMU's own files may include
 FACES = tuple(door for door in DOORS if door != BACKEND)

@@ -25,7 +25,9 @@
 /* Between two runs; the larger the longer runs have got nowhere */
 #define PAUSE_MS 1
 #define PAUSE_MAX_MS 1000
-/* A memory map that never rests keeps nobody waiting longer than so many rests */
+/*
+ * A memory map that never rests keeps nobody waiting longer than so many rests
+ */
 #define RESTS_MAX 10
 
 static struct {
@@ -228,15 +230,15 @@ void prefault_converting(hwaddr start, uint64_t size)
 
 void prefault_converted(hwaddr start, uint64_t size, int64_t budget_ns)
 {
+    const PrefaultDebt debt = { .start = start, .end = start + size,
+                                .reason = PREFAULT_OWED_REASON_CONVERTED };
     g_autoptr(PrefaultRun) run = NULL;
 
     bql_lock();
     if (background.started) {
-        background_note(PREFAULT_OWED_REASON_CONVERTED, start, size);
+        background_note(debt.reason, start, size);
         run = prefault_run_new(background.ledger, NULL);
-        prefault_run_plan_here(run, background.backend, (PrefaultDebt) {
-            .start = start, .end = start + size,
-            .reason = PREFAULT_OWED_REASON_CONVERTED });
+        prefault_run_plan_here(run, background.backend, debt);
         bql_unlock();
         prefault_run_work_here(run, budget_ns);
         bql_lock();

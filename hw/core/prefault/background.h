@@ -1,9 +1,9 @@
 /*
  * What is owed to a guest that runs, and who pays
  *
- * Memory that a run could not map, that lost its mappings or came later is noted
- * in the ledger (ledger.h), and a run behind the guest's back works on it in
- * paced steps, when the memory map is at rest.  The functions by which
+ * Memory that a run could not map, that lost its mappings or came later is
+ * noted in the ledger (ledger.h), and a run behind the guest's back works on it
+ * in paced steps, when the memory map is at rest.  The functions by which
  * accelerators owe are in hw/core/prefault-backend.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -42,8 +42,8 @@ void prefault_background_stop(void);
 /**
  * prefault_background_pause: let go of the vCPUs
  *
- * As prefault_background_stop(), but what is owed stays so, and the work goes on
- * from the main loop after a while.
+ * As prefault_background_stop(), but what is owed stays so, and the work goes
+ * on from the main loop after a while.
  *
  * Context: BQL.
  */

@@ -17,7 +17,8 @@ static struct {
     unsigned inside;
 } gate;
 
-static void __attribute__((constructor)) gate_init(void)
+__attribute__((constructor))
+static void gate_init(void)
 {
     qemu_mutex_init(&gate.lock);
     qemu_cond_init(&gate.cond);

@@ -115,8 +115,9 @@ void prefault_ledger_add(PrefaultLedger *ledger, PrefaultOwedReason reason,
 
         if (old->reason > reason) {
             if (debt.start < old->start) {
-                ledger_insert(ledger, (PrefaultDebt) {
-                    .start = debt.start, .end = old->start, .reason = reason });
+                ledger_insert(ledger, (PrefaultDebt){ .start = debt.start,
+                                                      .end = old->start,
+                                                      .reason = reason });
             }
             ledger_insert(ledger, *old);
             debt.start = old->end;

@@ -23,24 +23,20 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "qemu/notify.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
-#include "qom/object.h"
 #include "hw/core/prefault.h"
-#include "hw/resettable.h"
-#include "system/cpu-timers.h"
-#include "system/cpus.h"
-#include "system/reset.h"
 #include "system/runstate.h"
 #include "system/system.h"
 #include "background.h"
 #include "gate.h"
+#include "hold.h"
 #include "lifecycle.h"
 #include "memory.h"
 #include "options.h"
 #include "report.h"
+#include "reset.h"
 #include "run.h"
 #include "trace.h"
 
@@ -50,22 +46,12 @@
  */
 #define PROGRESS_MS 1001
 
-/* Why the guest does not run: it waits for its memory */
-typedef enum PrefaultHold {
-    PREFAULT_HOLD_NONE,
-    PREFAULT_HOLD_START,        /* vm_start() was put off */
-    PREFAULT_HOLD_RESUME,       /* the vCPUs of a guest that is being reset */
-} PrefaultHold;
-
 typedef struct Prefault {
     PrefaultConfig config;
     bool ready;                         /* nobody need wait any more */
     PrefaultTrigger due;                /* unless ready: what for */
     const char *exempt;                 /* why nobody waits, or NULL */
 
-    PrefaultHold hold;                  /* atomic: vCPUs' threads read it */
-    RunState start_state;               /* PREFAULT_HOLD_START: valid in this */
-    bool wake;                          /* likewise: and wake the guest up */
     QEMUBH *finish_bh;                  /* the workers are done */
     QEMUTimer *progress_timer;
 
@@ -140,49 +126,6 @@ static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
     prefault_background_start();
 }
 
-/*
- * Start the guest, unless somebody changed the run state under it: a migration
- * may have finished meanwhile, and the guest may be running elsewhere.
- */
-static void lifecycle_release_start(Prefault *s)
-{
-    if (!runstate_check(s->start_state)) {
-        warn_report("prefault: the guest's start was given up, because its "
-                    "run state changed while it waited");
-        return;
-    }
-    vm_start();
-    if (s->wake && runstate_check(RUN_STATE_SUSPENDED)) {
-        qemu_system_wakeup_request(QEMU_WAKEUP_REASON_OTHER, NULL);
-    }
-}
-
-/* The guest goes on; one that must not run is stopped */
-static void lifecycle_release(Prefault *s)
-{
-    PrefaultHold hold = s->hold;
-
-    trace_prefault_release(hold, s->ready);
-    qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
-    switch (hold) {
-    case PREFAULT_HOLD_NONE:
-        break;
-    case PREFAULT_HOLD_START:
-        if (s->ready) {
-            lifecycle_release_start(s);
-        }
-        break;
-    case PREFAULT_HOLD_RESUME:
-        if (s->ready) {
-            cpu_enable_ticks();
-            resume_all_vcpus();
-        } else {
-            vm_stop(RUN_STATE_PAUSED);
-        }
-        break;
-    }
-}
-
 /* Returns false if the memory map changed meanwhile: a new run has begun */
 static bool lifecycle_finish(Prefault *s)
 {
@@ -199,7 +142,7 @@ static bool lifecycle_finish(Prefault *s)
 static void lifecycle_finish_bh(void *opaque)
 {
     if (lifecycle_finish(opaque)) {
-        lifecycle_release(opaque);
+        prefault_hold_release(lifecycle.ready);
     }
 }
 
@@ -266,13 +209,10 @@ bool prefault_hold_start(bool step_pending)
         while (!lifecycle_finish(s)) {
             /* A new run has begun, which is waited for in turn */
         }
-        qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
+        prefault_hold_drop();
         return !s->ready;
     }
-    s->start_state = runstate_get();
-    s->wake = false;
-    qatomic_set(&s->hold, PREFAULT_HOLD_START);
-    trace_prefault_hold_start(RunState_str(s->start_state));
+    prefault_hold(PREFAULT_HOLD_START);
     return true;
 }
 
@@ -284,33 +224,7 @@ bool prefault_hold_resume(void)
     if (!lifecycle_must_wait(s)) {
         return false;
     }
-    qatomic_set(&s->hold, PREFAULT_HOLD_RESUME);
-    trace_prefault_hold_resume();
-    cpu_disable_ticks();
-    return true;
-}
-
-bool prefault_is_holding(void)
-{
-    return qatomic_read(&lifecycle.hold) == PREFAULT_HOLD_RESUME;
-}
-
-void prefault_wake_when_started(void)
-{
-    Prefault *s = &lifecycle;
-
-    assert(bql_locked());
-    s->wake = s->hold == PREFAULT_HOLD_START;
-}
-
-bool prefault_refuse_dump(Error **errp)
-{
-    assert(bql_locked());
-    if (lifecycle.hold != PREFAULT_HOLD_START) {
-        return false;
-    }
-    error_setg(errp, "The guest is about to start, once its memory is "
-               "prefaulted: 'stop' it first");
+    prefault_hold(PREFAULT_HOLD_RESUME);
     return true;
 }
 
@@ -322,10 +236,9 @@ void prefault_cancel_start(void)
         [PREFAULT_HOLD_RESUME] = "the guest was stopped during its reset",
     };
     Prefault *s = &lifecycle;
-    PrefaultHold hold = s->hold;
+    PrefaultHold hold = prefault_hold_drop();
 
     assert(bql_locked());
-    qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
     prefault_background_pause();
     if (lifecycle_is_active()) {
         bool was_ready = s->ready;
@@ -334,16 +247,6 @@ void prefault_cancel_start(void)
         /* The next start is a new one, with auto too */
         s->ready = s->status == PREFAULT_STATUS_COMPLETED || was_ready;
     }
-}
-
-bool prefault_give_start_up(void)
-{
-    assert(bql_locked());
-    if (lifecycle.hold != PREFAULT_HOLD_START) {
-        return false;
-    }
-    prefault_cancel_start();
-    return true;
 }
 
 bool prefault_start(Error **errp)
@@ -379,7 +282,7 @@ bool prefault_cancel(Error **errp)
         return false;
     }
     lifecycle_abort(s, "cancelled by prefault-cancel");
-    lifecycle_release(s);
+    prefault_hold_release(s->ready);
     return true;
 }
 
@@ -398,31 +301,17 @@ static void lifecycle_tracking_ended(hwaddr start, uint64_t size)
 }
 
 /*
- * A start that waits goes on after a reset; but if the guest's state had changed
- * under it already, nobody must take the new one for that which it is valid in.
- */
-static void lifecycle_reset_start(Prefault *s)
-{
-    if (s->hold != PREFAULT_HOLD_START) {
-        return;
-    }
-    if (runstate_check(s->start_state)) {
-        s->start_state = RUN_STATE_PRELAUNCH;
-    } else {
-        qatomic_set(&s->hold, PREFAULT_HOLD_NONE);
-    }
-}
-
-/*
  * Memory has to be looked at again before the guest goes on: devices were
  * reset, or a snapshot was loaded, which resets them too.
  */
-static void lifecycle_reset(Prefault *s)
+static void lifecycle_reset(void)
 {
+    Prefault *s = &lifecycle;
+
     if (runstate_check(RUN_STATE_INMIGRATE) || s->config.exempt) {
         return;
     }
-    lifecycle_reset_start(s);
+    prefault_hold_reset();
     if (runstate_check(RUN_STATE_RESTORE_VM)) {
         s->due = PREFAULT_TRIGGER_SNAPSHOT_LOAD;
     } else if (s->ready) {
@@ -434,49 +323,6 @@ static void lifecycle_reset(Prefault *s)
     /* A run under way filled the page tables of vCPUs as they were */
     prefault_gate_close();
     lifecycle_map_changing();
-}
-
-/* Resets come to an object of QOM */
-#define TYPE_PREFAULT_RESET "prefault-reset"
-OBJECT_DECLARE_SIMPLE_TYPE(PrefaultReset, PREFAULT_RESET)
-
-struct PrefaultReset {
-    Object parent_obj;
-    ResettableState state;
-};
-
-OBJECT_DEFINE_SIMPLE_TYPE_WITH_INTERFACES(PrefaultReset, prefault_reset,
-                                          PREFAULT_RESET, OBJECT,
-                                          { TYPE_RESETTABLE_INTERFACE },
-                                          { })
-
-static ResettableState *prefault_reset_get_state(Object *obj)
-{
-    return &PREFAULT_RESET(obj)->state;
-}
-
-/* A guest that wakes up from S3 finds its memory and its memslots as they were */
-static void prefault_reset_hold(Object *obj, ResetType type)
-{
-    if (type != RESET_TYPE_WAKEUP) {
-        lifecycle_reset(&lifecycle);
-    }
-}
-
-static void prefault_reset_init(Object *obj)
-{
-}
-
-static void prefault_reset_finalize(Object *obj)
-{
-}
-
-static void prefault_reset_class_init(ObjectClass *oc, const void *data)
-{
-    ResettableClass *rc = RESETTABLE_CLASS(oc);
-
-    rc->get_state = prefault_reset_get_state;
-    rc->phases.hold = prefault_reset_hold;
 }
 
 void prefault_lifecycle_set_up(PrefaultConfig config)
@@ -497,7 +343,7 @@ void prefault_lifecycle_set_up(PrefaultConfig config)
     s->progress_timer = timer_new_ms(QEMU_CLOCK_REALTIME, lifecycle_progress,
                                      s);
     prefault_memory_watch(lifecycle_map_changing, lifecycle_tracking_ended);
-    qemu_register_resettable(object_new(TYPE_PREFAULT_RESET));
+    prefault_reset_watch(lifecycle_reset);
 }
 
 PrefaultInfo *prefault_query(void)

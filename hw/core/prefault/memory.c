@@ -229,7 +229,9 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .host = host,
         .size = ROUND_UP(range->host + range->size - host, range->page_size),
         .page_size = range->page_size,
-        /* A guest_memfd takes its memory from where anonymous memory comes from */
+        /*
+         * A guest_memfd takes its memory from where anonymous memory comes from
+         */
         .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
         .shared = !range->is_private && qemu_ram_is_shared(rb),
         .reserved = !qemu_ram_is_noreserve(rb),

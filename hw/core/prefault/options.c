@@ -151,7 +151,8 @@ void prefault_options_add_to_accel(ObjectClass *oc)
     object_class_property_add(oc, "prefault-threads", "uint32",
                               options_get_threads, options_set_threads, NULL,
                               NULL);
-    object_class_property_set_description(oc, "prefault-threads",
+    object_class_property_set_description(
+        oc, "prefault-threads",
         "Threads that prefault guest memory (default: as many as CPUs that "
         "QEMU may use, one for each 64 MiB at most)");
 }

@@ -30,12 +30,12 @@
  *          one counts
  * @place: where it is best worked on: a number of the caller's, less than
  *         PREFAULT_PLACES_MAX
- * @is_private: private memory of a confidential guest: the host cannot touch it,
- *              and @host is where it would be if it were shared
+ * @is_private: private memory of a confidential guest: the host cannot touch
+ *              it, and @host is where it would be if it were shared
  * @present_only: what the host does not have is not populated
  * @map_later: populated, and not mapped yet: writes to it are tracked
- * @is_convertible: it can be private: no other section is an alias of it, so that
- *             none is looked for; a confidential guest can make very many
+ * @is_convertible: it can be private: no other section is an alias of it, so
+ *             that none is looked for; a confidential guest can make very many
  */
 typedef struct PrefaultSection {
     hwaddr gpa;

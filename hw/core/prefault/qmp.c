@@ -1,51 +1,46 @@
 /*
- * Prefault: QMP commands and their human monitor counterpart
+ * Prefault: QMP commands
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
-#include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/qapi-commands-prefault.h"
 #include "qapi/qapi-commands-stats.h"
-#include "qapi/type-helpers.h"
-#include "monitor/monitor.h"
 #include "lifecycle.h"
-
-#define BAR_WIDTH 40
 
 /* KVM's statistics of mapped pages, and how much memory one of each maps */
 static const struct {
     const char *name;
     uint64_t bytes;
-} mapped_pages[] = {
+} qmp_mapped_pages[] = {
     { "pages_4k", 4 * KiB },
     { "pages_2m", 2 * MiB },
     { "pages_1g", 1 * GiB },
 };
 
-static uint64_t bytes_of_stat(const Stats *stat)
+static uint64_t qmp_bytes_of_stat(const Stats *stat)
 {
-    for (int i = 0; i < ARRAY_SIZE(mapped_pages); i++) {
-        if (g_str_equal(stat->name, mapped_pages[i].name) &&
+    for (int i = 0; i < ARRAY_SIZE(qmp_mapped_pages); i++) {
+        if (g_str_equal(stat->name, qmp_mapped_pages[i].name) &&
             stat->value->type == QTYPE_QNUM) {
-            return stat->value->u.scalar * mapped_pages[i].bytes;
+            return stat->value->u.scalar * qmp_mapped_pages[i].bytes;
         }
     }
     return 0;
 }
 
 /* For the named statistics alone: KVM has dozens, and this is asked often */
-static StatsFilter *mapped_pages_filter(void)
+static StatsFilter *qmp_mapped_pages_filter(void)
 {
     StatsFilter *filter = g_new0(StatsFilter, 1);
     StatsRequest *request = g_new0(StatsRequest, 1);
 
     request->provider = STATS_PROVIDER_KVM;
     request->has_names = true;
-    for (int i = 0; i < ARRAY_SIZE(mapped_pages); i++) {
-        QAPI_LIST_PREPEND(request->names, g_strdup(mapped_pages[i].name));
+    for (int i = 0; i < ARRAY_SIZE(qmp_mapped_pages); i++) {
+        QAPI_LIST_PREPEND(request->names, g_strdup(qmp_mapped_pages[i].name));
     }
     filter->target = STATS_TARGET_VM;
     filter->has_providers = true;
@@ -54,17 +49,17 @@ static StatsFilter *mapped_pages_filter(void)
 }
 
 /* Asks KVM what the guest's page tables map at this moment, if it tells */
-static void add_mapped_now(PrefaultInfo *info)
+static void qmp_add_mapped_now(PrefaultInfo *info)
 {
-    g_autoptr(StatsFilter) filter = mapped_pages_filter();
+    g_autoptr(StatsFilter) filter = qmp_mapped_pages_filter();
     StatsResultList *results, *r;
     StatsList *s;
 
     results = qmp_query_stats(filter, NULL);
     for (r = results; r; r = r->next) {
         for (s = r->value->stats; s; s = s->next) {
-            info->mapped_now += bytes_of_stat(s->value);
-            info->has_mapped_now |= bytes_of_stat(s->value) > 0;
+            info->mapped_now += qmp_bytes_of_stat(s->value);
+            info->has_mapped_now |= qmp_bytes_of_stat(s->value) > 0;
         }
     }
     qapi_free_StatsResultList(results);
@@ -75,7 +70,7 @@ PrefaultInfo *qmp_query_prefault(Error **errp)
     PrefaultInfo *info = prefault_query();
 
     if (info->status != PREFAULT_STATUS_NONE) {
-        add_mapped_now(info);
+        qmp_add_mapped_now(info);
     }
     return info;
 }
@@ -89,125 +84,3 @@ void qmp_prefault_cancel(Error **errp)
 {
     prefault_cancel(errp);
 }
-
-static void hmp_bar(GString *buf, const PrefaultInfo *info)
-{
-    /* Mapping comes last, but some hosts cannot map */
-    uint64_t done = (info->mapped ?: info->populated) + info->failed;
-    double part = info->total ? (double)done / info->total : 1;
-    int filled = part * BAR_WIDTH;
-
-    g_string_append_c(buf, '[');
-    for (int i = 0; i < BAR_WIDTH; i++) {
-        g_string_append_c(buf, i < filled ? '#' : '.');
-    }
-    g_string_append_printf(buf, "] %d%%\n", (int)(part * 100));
-}
-
-static void hmp_figures(GString *buf, const PrefaultInfo *info)
-{
-    PrefaultSkipList *skip;
-
-    hmp_bar(buf, info);
-    g_string_append_printf(buf, "total:     %" PRIu64 " KiB\n",
-                           info->total / KiB);
-    g_string_append_printf(buf, "populated: %" PRIu64 " KiB\n",
-                           info->populated / KiB);
-    g_string_append_printf(buf, "mapped:    %" PRIu64 " KiB\n",
-                           info->mapped / KiB);
-    if (info->has_q_private) {
-        g_string_append_printf(buf, "private:   %" PRIu64 " KiB, %" PRIu64
-                               " KiB of it mapped\n", info->q_private / KiB,
-                               info->private_mapped / KiB);
-    }
-    if (info->has_mapped_now) {
-        g_string_append_printf(buf, "now:       %" PRIu64 " KiB mapped, as "
-                               "KVM counts\n", info->mapped_now / KiB);
-    }
-    if (info->failed) {
-        g_string_append_printf(buf, "failed:    %" PRIu64 " KiB\n",
-                               info->failed / KiB);
-    }
-    for (skip = info->skips; skip; skip = skip->next) {
-        g_string_append_printf(buf, "skipped:   %" PRIu64 " KiB (%s)\n",
-                               skip->value->bytes / KiB,
-                               PrefaultSkipReason_str(skip->value->reason));
-    }
-    g_string_append_printf(buf, "threads:   %" PRIu32 "\n", info->threads);
-    g_string_append_printf(buf, "elapsed:   %" PRIu64 " ms\n",
-                           info->elapsed_ms);
-    if (info->has_rate) {
-        g_string_append_printf(buf, "rate:      %" PRIu64 " MiB/s\n",
-                               info->rate / MiB);
-    }
-    if (info->has_remaining_ms) {
-        g_string_append_printf(buf, "time left: %" PRIu64 " ms\n",
-                               info->remaining_ms);
-    }
-}
-
-static void hmp_retention(GString *buf, const PrefaultRetention *figures)
-{
-    g_string_append_printf(buf, "memslots:  %" PRIu64 " kept, %" PRIu64
-                           " dropped in changes of the memory map\n",
-                           figures->slots_kept, figures->slots_dropped);
-    g_string_append_printf(buf, "refilled:  %" PRIu64 " KiB, pending: %" PRIu64
-                           " KiB\n", figures->refilled / KiB,
-                           figures->refill_pending / KiB);
-    if (figures->slot_zap_all) {
-        g_string_append_printf(buf, "quirk:     KVM drops all mappings when a "
-                               "memslot is deleted\n");
-    }
-}
-
-static void hmp_conversions(GString *buf, const PrefaultConversions *figures)
-{
-    g_string_append_printf(buf, "converted: to private %" PRIu64 " times, %"
-                           PRIu64 " KiB; to shared %" PRIu64 " times, %" PRIu64
-                           " KiB\n", figures->to_private,
-                           figures->to_private_bytes / KiB, figures->to_shared,
-                           figures->to_shared_bytes / KiB);
-    g_string_append_printf(buf, "           explicit %" PRIu64 ", implicit %"
-                           PRIu64 ", failed %" PRIu64 "; prefaulted %" PRIu64
-                           " KiB, pending %" PRIu64 " KiB\n",
-                           figures->q_explicit, figures->implicit,
-                           figures->failures, figures->prefaulted / KiB,
-                           figures->prefault_pending / KiB);
-    if (figures->kept || figures->poisoned) {
-        g_string_append_printf(buf, "           not given back: %" PRIu64
-                               " KiB, poisoned pages: %" PRIu64 "\n",
-                               figures->kept / KiB, figures->poisoned);
-    }
-}
-
-static HumanReadableText *hmp_info_prefault(Error **errp)
-{
-    g_autoptr(PrefaultInfo) info = qmp_query_prefault(errp);
-    g_autoptr(GString) buf = g_string_new(NULL);
-
-    g_string_append_printf(buf, "prefault:  %s (mode %s)\n",
-                           PrefaultStatus_str(info->status),
-                           OnOffAuto_str(info->mode));
-    if (info->status != PREFAULT_STATUS_NONE) {
-        hmp_figures(buf, info);
-    }
-    if (info->retention) {
-        hmp_retention(buf, info->retention);
-    }
-    if (info->conversions) {
-        hmp_conversions(buf, info->conversions);
-    }
-    if (info->left_out) {
-        g_string_append_printf(buf, "left out:  %s\n", info->left_out);
-    }
-    if (info->error) {
-        g_string_append_printf(buf, "error:     %s\n", info->error);
-    }
-    return human_readable_text_from_str(buf);
-}
-
-static void prefault_register_hmp(void)
-{
-    monitor_register_hmp_info_hrt("prefault", hmp_info_prefault);
-}
-type_init(prefault_register_hmp)

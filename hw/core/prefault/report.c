@@ -54,8 +54,9 @@ static PrefaultSkipList *report_skips(const PrefaultFigures *f, uint64_t *sum)
     PrefaultSkipList *list = NULL, **tail = &list;
 
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
-        uint64_t bytes = f->skipped[i] + (i == PREFAULT_SKIP_REASON_PRIVATE
-                                            ? f->progress.private_later : 0);
+        uint64_t bytes =
+            f->skipped[i] +
+            (i == PREFAULT_SKIP_REASON_PRIVATE ? f->progress.private_later : 0);
 
         if (bytes) {
             PrefaultSkip *skip = g_new0(PrefaultSkip, 1);

@@ -1,52 +1,36 @@
 /*
  * A prefault run: one plan worked through, and its figures
  *
- * Brings the parts together: the plan from guest memory, the engine that works
- * through it, QEMU's madvise to populate, the accelerator to map and the ledger.
+ * Brings the parts together: the plan of guest memory, the host's limits, the
+ * engine that works through the plan, and the figures that are left.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
-#include <sys/resource.h>
 #include "hw/core/cpu.h"
-#include "qemu/madvise.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "gate.h"
-#include "residency.h"
 #include "run.h"
+#include "steps.h"
 #include "trace.h"
 
 /* Less is not worth a thread: zeroing this much takes some 10 ms */
 #define PREFAULT_BYTES_PER_THREAD (64 * MiB)
 
-/* How much nicer than QEMU's main thread a worker is */
-#define PREFAULT_WORKER_NICE 10
-
-/* A vCPU that left the guest for us, for about 0.1 ms, runs this long before
- * it does so again */
-#define PREFAULT_PAUSE_US 1000
-
 struct PrefaultRun {
-    PrefaultLedger *ledger;
-    QEMUBH *done;                   /* of the last worker */
+    PrefaultSteps steps;            /* shared with the workers */
 
-    /* NULL and cleared unless the run is under way; protected by the BQL.
-     * Workers read what does not change while there are any. */
+    /* Protected by the BQL; NULL and cleared unless the run is under way */
     PrefaultEngine *engine;
     PrefaultMemory memory;
-    const PrefaultBackend *backend; /* NULL: populate only */
-    PrefaultVia via;
     GArray *debts;                  /* that it is to settle; NULL: none */
 
     bool stale;                     /* was invalidated, perhaps too late */
-    int64_t until_ns;               /* prefault_run_work_here() */
-
     PrefaultFigures figures;
-    int unplaced;                   /* errno of a worker; atomic */
     uint64_t sufficed;              /* the host had enough for this total */
     uint64_t sufficed_rss;          /* and this was QEMU's resident memory */
     bool private_sufficed;          /* likewise, once, for private memory */
@@ -59,8 +43,8 @@ PrefaultRun *prefault_run_new(PrefaultLedger *ledger, QEMUBH *done)
 {
     PrefaultRun *run = g_new0(PrefaultRun, 1);
 
-    run->ledger = ledger;
-    run->done = done;
+    run->steps.ledger = ledger;
+    run->steps.done = done;
     return run;
 }
 
@@ -72,176 +56,6 @@ void prefault_run_free(PrefaultRun *run)
         g_free(run);
     }
 }
-
-/* Engine operations: @opaque is the run */
-
-/*
- * There may be a worker on each CPU that QEMU may use.  Workers that are nicer
- * than the main thread have all the time that nobody else wants, and the
- * monitor answers sooner.  The kernel counts niceness by thread.  A sandbox may
- * forbid it: never mind.
- */
-static void run_give_way(void)
-{
-    setpriority(PRIO_PROCESS, 0,
-                getpriority(PRIO_PROCESS, getpid()) + PREFAULT_WORKER_NICE);
-}
-
-static void run_enter(void *opaque, unsigned place)
-{
-    PrefaultRun *run = opaque;
-    int ret = prefault_places_enter(run->memory.places, place);
-
-    run_give_way();
-    trace_prefault_run_enter(place, ret);
-    if (ret) {
-        qatomic_set(&run->unplaced, -ret);
-    }
-}
-
-static uint64_t run_present(void *opaque, const PrefaultChunk *chunk,
-                            bool *present)
-{
-    uint64_t same;
-
-    *present = prefault_residency_extent(chunk->host, chunk->size, &same);
-    return same;
-}
-
-/*
- * For write, or anonymous memory would get the zero page, which a first write
- * replaces: one more fault, and no huge page.  QEMU has advised MADV_HUGEPAGE
- * when it allocated the block; the order matters.
- */
-static int run_madvise(const PrefaultChunk *chunk)
-{
-    return qemu_madvise(chunk->host, chunk->size, QEMU_MADV_POPULATE_WRITE)
-           ? -errno : 0;
-}
-
-/* What becomes private meanwhile must not get shared memory any more */
-static int run_populate(void *opaque, const PrefaultChunk *chunk)
-{
-    PrefaultRun *run = opaque;
-    int ret;
-
-    if (!chunk->is_convertible) {
-        return run_madvise(chunk);
-    }
-    if (!prefault_gate_enter(run->memory.generation)) {
-        return -ECANCELED;
-    }
-    ret = run_madvise(chunk);
-    prefault_gate_leave();
-    return ret;
-}
-
-static int run_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
-                   uint64_t *mapped)
-{
-    PrefaultRun *run = opaque;
-
-    return run->backend->map(run->via, worker, run->memory.generation, gpa,
-                             size, mapped);
-}
-
-/*
- * While the guest runs, a page that cannot be had is left out: if the guest
- * touches it, it gets the error that it would get without us.
- */
-static int run_or_leave_out(int ret)
-{
-    switch (ret) {
-    case 0:
-    case -EINTR:
-    case -ETIME:
-    case -EAGAIN:
-    case -ECANCELED:
-    case -EBUSY:
-    case -ENODEV:
-    case -ENOEXEC:
-    case -EOPNOTSUPP:
-        return ret;
-    default:
-        return -EHWPOISON;
-    }
-}
-
-static int run_populate_or_leave_out(void *opaque, const PrefaultChunk *chunk)
-{
-    return run_or_leave_out(run_populate(opaque, chunk));
-}
-
-static int run_map_or_leave_out(void *opaque, unsigned worker, hwaddr gpa,
-                                uint64_t size, uint64_t *mapped)
-{
-    PrefaultRun *run = opaque;
-    int ret = run_or_leave_out(run_map(opaque, worker, gpa, size, mapped));
-
-    if (run->via == PREFAULT_VIA_VCPU_THREAD && *mapped) {
-        g_usleep(PREFAULT_PAUSE_US);
-    }
-    return ret;
-}
-
-static void run_settle(void *opaque, const PrefaultChunk *piece, bool mapped)
-{
-    PrefaultRun *run = opaque;
-
-    prefault_ledger_settle(run->ledger, run->memory.generation, piece->gpa,
-                           piece->size, mapped);
-}
-
-static void run_owe(void *opaque, const PrefaultChunk *piece)
-{
-    PrefaultRun *run = opaque;
-
-    if (!run->backend) {
-        return;                     /* nobody will ever map it */
-    }
-    prefault_ledger_add(run->ledger,
-                        piece->is_private ? PREFAULT_OWED_REASON_LAUNCH
-                        : piece->map_later ? PREFAULT_OWED_REASON_LOGGED
-                        : PREFAULT_OWED_REASON_NO_VCPU,
-                        piece->gpa, piece->size);
-}
-
-static void run_done(void *opaque)
-{
-    PrefaultRun *run = opaque;
-
-    qemu_bh_schedule(run->done);
-}
-
-static const PrefaultEngineOps run_ops_held = {
-    .enter = run_enter,
-    .populate = run_populate,
-    .map = run_map,
-    .later = run_owe,
-    .done = run_done,
-};
-
-static const PrefaultEngineOps run_ops_populate = {
-    .enter = run_enter,
-    .populate = run_populate,
-    .later = run_owe,
-    .done = run_done,
-};
-
-static const PrefaultEngineOps run_ops_owed = {
-    .present = run_present,
-    .populate = run_populate_or_leave_out,
-    .map = run_map_or_leave_out,
-    .settle = run_settle,
-    .done = run_done,
-};
-
-static const PrefaultEngineOps run_ops_here = {
-    .present = run_present,
-    .populate = run_populate_or_leave_out,
-    .map = run_map_or_leave_out,
-    .settle = run_settle,
-};
 
 static unsigned run_thread_count(uint64_t bytes)
 {
@@ -262,8 +76,8 @@ static uint64_t run_resident_pages(void)
 
 /*
  * To look at every page takes a while, so memory that sufficed is not looked at
- * again, unless a run failed meanwhile or QEMU has given memory back since, as a
- * balloon does: others may have taken it.
+ * again, unless a run failed meanwhile or QEMU has given memory back since, as
+ * a balloon does: others may have taken it.
  */
 static bool run_check_host(PrefaultRun *run)
 {
@@ -287,8 +101,11 @@ static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
     assert(bql_locked());
     assert(!run->engine);
     prefault_memory_read(&run->memory, debts);
-    run->backend = backend;
-    run->via = via;
+    run->steps.backend = backend;
+    run->steps.via = via;
+    run->steps.generation = run->memory.generation;
+    run->steps.places = run->memory.places;
+    run->steps.unplaced = 0;
     run->debts = debts;
     run->figures = (PrefaultFigures) {
         .total = prefault_plan_total(run->memory.plan),
@@ -298,18 +115,19 @@ static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
         run->figures.skipped[i] = prefault_plan_skipped(run->memory.plan, i);
     }
-    run->unplaced = 0;
     run->stale = false;
     run->begun_ns = get_clock();
     g_clear_pointer(&run->error, error_free);
 }
 
-static void run_start_engine(PrefaultRun *run, const PrefaultEngineOps *ops,
+static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
                              unsigned threads)
 {
     run->figures.threads = threads;
-    trace_prefault_run_begin(run->figures.total, threads, !!run->backend);
-    run->engine = prefault_engine_start(run->memory.plan, ops, run, threads);
+    trace_prefault_run_begin(run->figures.total, threads, run->figures.maps);
+    run->engine = prefault_engine_start(run->memory.plan,
+                                        prefault_steps_ops(kind), &run->steps,
+                                        threads);
 }
 
 void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
@@ -321,13 +139,14 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
     threads = threads ?: run_thread_count(run->figures.total);
     if (!run_check_host(run)) {
         run->figures.threads = threads;
-        qemu_bh_schedule(run->done);
+        qemu_bh_schedule(run->steps.done);
         return;
     }
     if (backend) {
         backend->begin(PREFAULT_VIA_DESCRIPTOR);
     }
-    run_start_engine(run, backend ? &run_ops_held : &run_ops_populate, threads);
+    run_start_engine(
+        run, backend ? PREFAULT_STEPS_HELD : PREFAULT_STEPS_POPULATE, threads);
 }
 
 bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
@@ -340,9 +159,9 @@ bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
         return false;
     }
     run_plan(run, backend, PREFAULT_VIA_VCPU_THREAD,
-             prefault_ledger_debts(run->ledger));
+             prefault_ledger_debts(run->steps.ledger));
     run->started_ns = run->begun_ns;
-    run_start_engine(run, &run_ops_owed,
+    run_start_engine(run, PREFAULT_STEPS_OWED,
                      MIN(vcpus, threads ?: g_get_num_processors()));
     return true;
 }
@@ -354,21 +173,21 @@ void prefault_run_plan_here(PrefaultRun *run, const PrefaultBackend *backend,
 
     g_array_append_val(debts, debt);
     run_plan(run, backend, PREFAULT_VIA_THIS_THREAD, debts);
-    run_start_engine(run, &run_ops_here, 0);
+    run_start_engine(run, PREFAULT_STEPS_HERE, 0);
 }
 
-static bool run_has_time(void *opaque)
+static bool run_may_go_on(void *opaque)
 {
-    PrefaultRun *run = opaque;
+    const int64_t *until_ns = opaque;
 
-    return get_clock() < run->until_ns &&
-           !qatomic_read(&current_cpu->exit_request);
+    return get_clock() < *until_ns && !qatomic_read(&current_cpu->exit_request);
 }
 
 void prefault_run_work_here(PrefaultRun *run, int64_t budget_ns)
 {
-    run->until_ns = get_clock() + budget_ns;
-    prefault_engine_work(run->engine, run_has_time);
+    int64_t until_ns = get_clock() + budget_ns;
+
+    prefault_engine_work(run->engine, run_may_go_on, &until_ns);
 }
 
 void prefault_run_stop_here(PrefaultRun *run)
@@ -404,19 +223,19 @@ static void run_take_figures(PrefaultRun *run)
     prefault_engine_progress(run->engine, &run->figures.progress);
     run->figures.elapsed_ns = now - run->started_ns;
     run->figures.worked_ns = now - run->begun_ns;
-    run->figures.unplaced = qatomic_read(&run->unplaced);
+    run->figures.unplaced = qatomic_read(&run->steps.unplaced);
 }
 
 /*
- * Everything that could be mapped is: what is left of the debts is no memory, is
- * read-only or logs dirty pages, and is left alone.
+ * Everything that could be mapped is: what is left of the debts is no memory,
+ * is read-only or logs dirty pages, and is left alone.
  */
 static void run_forgive(PrefaultRun *run)
 {
     for (guint i = 0; i < run->debts->len; i++) {
         PrefaultDebt *debt = &g_array_index(run->debts, PrefaultDebt, i);
 
-        prefault_ledger_settle(run->ledger, run->memory.generation,
+        prefault_ledger_settle(run->steps.ledger, run->memory.generation,
                                debt->start, debt->end - debt->start, false);
     }
 }
@@ -445,8 +264,8 @@ static PrefaultOutcome run_join_engine(PrefaultRun *run)
     }
     g_clear_pointer(&run->debts, g_array_unref);
     g_clear_pointer(&run->engine, prefault_engine_free);
-    if (run->backend && run->via != PREFAULT_VIA_THIS_THREAD) {
-        run->backend->end();
+    if (run->figures.maps && run->steps.via != PREFAULT_VIA_THIS_THREAD) {
+        run->steps.backend->end();
     }
     return outcome;
 }
@@ -457,8 +276,8 @@ PrefaultOutcome prefault_run_join(PrefaultRun *run)
 
     assert(bql_locked());
     outcome = run->engine ? run_join_engine(run) : PREFAULT_OUTCOME_FAILED;
-    if (run->done) {
-        qemu_bh_cancel(run->done);
+    if (run->steps.done) {
+        qemu_bh_cancel(run->steps.done);
     }
     trace_prefault_run_join(outcome, run->figures.progress.populated,
                             run->figures.progress.mapped,

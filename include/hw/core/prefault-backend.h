@@ -45,7 +45,7 @@ typedef enum PrefaultVia {
  *         PREFAULT_VIA_THIS_THREAD.  Returns how many there are.  Context: BQL.
  * @map: one bounded attempt to map, for worker number @worker, inside the gate
  *       for @generation; sets *@mapped to the bytes done, also if it fails.
- *       Returns as PrefaultEngineOps's.  Context: worker thread, without BQL.
+ *       Returns as that of PrefaultOps.  Context: worker thread, without BQL.
  * @end: forget the vCPUs.  Context: BQL, no call of @map is under way.
  * @retention: fill in the figures of what stays mapped, but for what is owed.
  *             Context: BQL.
@@ -103,7 +103,8 @@ bool prefault_is_wanted(void);
  * Context: any thread, without BQL; until prefault_gate_leave() the caller
  * neither waits for the BQL nor for anybody who has it.
  *
- * Returns: false if the memory map has changed since: the call must not be made.
+ * Returns: false if the memory map has changed since: the call must not be
+ * made.
  */
 bool prefault_gate_enter(unsigned generation);
 

@@ -1,8 +1,9 @@
 /*
  * Prefault: guest memory populated and mapped before the guest runs
  *
- * What the rest of QEMU calls.  A guest that has to wait for its memory is held:
- * its start is put off, or, if it was reset while it ran, its vCPUs do not run.
+ * What the rest of QEMU calls.  A guest that has to wait for its memory is
+ * held: its start is put off, or, if it was reset while it ran, its vCPUs do
+ * not run.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -52,8 +53,8 @@ bool prefault_hold_resume(void);
 /**
  * prefault_is_holding: are vCPUs held that could run otherwise?
  *
- * The run state of a guest that is being reset is running, so it does not keep a
- * vCPU out that is plugged meanwhile.
+ * The run state of a guest that is being reset is running, so it does not keep
+ * a vCPU out that is plugged meanwhile.
  *
  * Context: BQL, or a vCPU's thread, which is kicked when the answer changes.
  *
@@ -83,8 +84,8 @@ bool prefault_give_start_up(void);
 /**
  * prefault_wake_when_started: a guest whose start is held is to wake up
  *
- * Called where a snapshot of a suspended guest was loaded into one that ran.  Does
- * nothing if no start waits.
+ * Called where a snapshot of a suspended guest was loaded into one that ran.
+ * Does nothing if no start waits.
  *
  * Context: BQL.
  */

@@ -21,8 +21,7 @@
 #define HW_I386_SW_PROTECTED_VM_H
 
 #include "hw/i386/x86.h"
-
-#define TYPE_SW_PROTECTED_VM "sw-protected-vm"
+#include "system/sw-protected-vm.h"
 
 /**
  * sw_protected_vm_bios_init: make the firmware's ROM of a sw-protected-vm

@@ -9,8 +9,6 @@
 #include "qapi/error.h"
 #include "system/sw-protected-vm.h"
 
-#define TYPE_SW_PROTECTED_VM "sw-protected-vm"
-
 bool sw_protected_vm_refuses_readonly(bool guest_memfd, bool readonly,
                                       Error **errp)
 {

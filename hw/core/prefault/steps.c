@@ -1,0 +1,198 @@
+/*
+ * The steps of a run: what its workers do with a chunk
+ *
+ * Brings the parts together for the engine: QEMU's madvise to populate, the
+ * accelerator to map, the gate and the ledger.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/resource.h>
+#include "qemu/madvise.h"
+#include "qemu/main-loop.h"
+#include "residency.h"
+#include "steps.h"
+#include "trace.h"
+
+/* How much nicer than QEMU's main thread a worker is */
+#define PREFAULT_WORKER_NICE 10
+
+/*
+ * A vCPU that left the guest for us, for about 0.1 ms, runs this long before it
+ * does so again.
+ */
+#define PREFAULT_PAUSE_US 1000
+
+/*
+ * There may be a worker on each CPU that QEMU may use.  Workers that are nicer
+ * than the main thread have all the time that nobody else wants, and the
+ * monitor answers sooner.  The kernel counts niceness by thread.  A sandbox may
+ * forbid it: never mind.
+ */
+static void steps_give_way(void)
+{
+    setpriority(PRIO_PROCESS, 0,
+                getpriority(PRIO_PROCESS, getpid()) + PREFAULT_WORKER_NICE);
+}
+
+static void steps_enter(void *opaque, unsigned place)
+{
+    PrefaultSteps *steps = opaque;
+    int ret = prefault_places_enter(steps->places, place);
+
+    steps_give_way();
+    trace_prefault_run_enter(place, ret);
+    if (ret) {
+        qatomic_set(&steps->unplaced, -ret);
+    }
+}
+
+static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
+                              bool *present)
+{
+    uint64_t same;
+
+    *present = prefault_residency_extent(chunk->host, chunk->size, &same);
+    return same;
+}
+
+/*
+ * For write, or anonymous memory would get the zero page, which a first write
+ * replaces: one more fault, and no huge page.  QEMU has advised MADV_HUGEPAGE
+ * when it allocated the block; the order matters.
+ */
+static int steps_madvise(const PrefaultChunk *chunk)
+{
+    return qemu_madvise(chunk->host, chunk->size, QEMU_MADV_POPULATE_WRITE)
+           ? -errno : 0;
+}
+
+/* What becomes private meanwhile must not get shared memory any more */
+static int steps_populate(void *opaque, const PrefaultChunk *chunk)
+{
+    PrefaultSteps *steps = opaque;
+    int ret;
+
+    if (!chunk->is_convertible) {
+        return steps_madvise(chunk);
+    }
+    if (!prefault_gate_enter(steps->generation)) {
+        return -ECANCELED;
+    }
+    ret = steps_madvise(chunk);
+    prefault_gate_leave();
+    return ret;
+}
+
+static int steps_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
+                     uint64_t *mapped)
+{
+    PrefaultSteps *steps = opaque;
+
+    return steps->backend->map(steps->via, worker, steps->generation, gpa, size,
+                               mapped);
+}
+
+/*
+ * While the guest runs, a page that cannot be had is left out: if the guest
+ * touches it, it gets the error that it would get without us.
+ */
+static int steps_or_leave_out(int ret)
+{
+    switch (ret) {
+    case 0:
+    case -EINTR:
+    case -ETIME:
+    case -EAGAIN:
+    case -ECANCELED:
+    case -EBUSY:
+    case -ENODEV:
+    case -ENOEXEC:
+    case -EOPNOTSUPP:
+        return ret;
+    default:
+        return -EHWPOISON;
+    }
+}
+
+static int steps_populate_or_leave_out(void *opaque, const PrefaultChunk *chunk)
+{
+    return steps_or_leave_out(steps_populate(opaque, chunk));
+}
+
+static int steps_map_or_leave_out(void *opaque, unsigned worker, hwaddr gpa,
+                                  uint64_t size, uint64_t *mapped)
+{
+    PrefaultSteps *steps = opaque;
+    int ret = steps_map(opaque, worker, gpa, size, mapped);
+
+    if (ret == 0 && !*mapped) {
+        ret = -EIO;                 /* it would go on for ever */
+    }
+    ret = steps_or_leave_out(ret);
+    if (steps->via == PREFAULT_VIA_VCPU_THREAD && *mapped) {
+        g_usleep(PREFAULT_PAUSE_US);
+    }
+    return ret;
+}
+
+static void steps_settle(void *opaque, const PrefaultChunk *piece, bool mapped)
+{
+    PrefaultSteps *steps = opaque;
+
+    prefault_ledger_settle(steps->ledger, steps->generation, piece->gpa,
+                           piece->size, mapped);
+}
+
+static void steps_owe(void *opaque, const PrefaultChunk *piece)
+{
+    PrefaultSteps *steps = opaque;
+
+    prefault_ledger_add(steps->ledger,
+                        piece->is_private ? PREFAULT_OWED_REASON_LAUNCH
+                        : piece->map_later ? PREFAULT_OWED_REASON_LOGGED
+                        : PREFAULT_OWED_REASON_NO_VCPU,
+                        piece->gpa, piece->size);
+}
+
+static void steps_done(void *opaque)
+{
+    PrefaultSteps *steps = opaque;
+
+    qemu_bh_schedule(steps->done);
+}
+
+/* What the steps of each kind are */
+static const PrefaultOps steps_ops[] = {
+    [PREFAULT_STEPS_HELD] = {
+        .enter = steps_enter,
+        .populate = steps_populate,
+        .map = steps_map,
+        .later = steps_owe,
+        .done = steps_done,
+    },
+    [PREFAULT_STEPS_POPULATE] = {
+        .enter = steps_enter,
+        .populate = steps_populate,
+        .done = steps_done,
+    },
+    [PREFAULT_STEPS_OWED] = {
+        .present = steps_present,
+        .populate = steps_populate_or_leave_out,
+        .map = steps_map_or_leave_out,
+        .settle = steps_settle,
+        .done = steps_done,
+    },
+    [PREFAULT_STEPS_HERE] = {
+        .present = steps_present,
+        .populate = steps_populate_or_leave_out,
+        .map = steps_map_or_leave_out,
+        .settle = steps_settle,
+    },
+};
+
+const PrefaultOps *prefault_steps_ops(PrefaultStepsKind kind)
+{
+    return &steps_ops[kind];
+}

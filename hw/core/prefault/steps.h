@@ -1,0 +1,64 @@
+/*
+ * The steps of a run: what its workers do with a chunk
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_STEPS_H
+#define HW_CORE_PREFAULT_STEPS_H
+
+#include "hw/core/prefault-backend.h"
+#include "ledger.h"
+#include "places.h"
+#include "qemu/main-loop.h"
+#include "work.h"
+
+/**
+ * PrefaultStepsKind: what kind of run it is
+ * @PREFAULT_STEPS_HELD: the guest is held: an error ends the run, and what
+ *                       cannot be mapped yet is owed
+ * @PREFAULT_STEPS_POPULATE: the same, where nothing can be mapped
+ * @PREFAULT_STEPS_OWED: the guest may run: what is owed is settled, in paced
+ *                       steps; a page that cannot be had is left out
+ * @PREFAULT_STEPS_HERE: the same, on the calling vCPU's thread and not paced
+ */
+typedef enum PrefaultStepsKind {
+    PREFAULT_STEPS_HELD,
+    PREFAULT_STEPS_POPULATE,
+    PREFAULT_STEPS_OWED,
+    PREFAULT_STEPS_HERE,
+} PrefaultStepsKind;
+
+/**
+ * PrefaultSteps: what workers know; the opaque of their operations
+ * @backend: who maps; NULL if nobody does
+ * @via: how
+ * @generation: of the memory map that the plan is of
+ * @places: of the plan's chunks; NULL for owed memory
+ * @ledger: where what is mapped is settled, and what is not is owed
+ * @done: scheduled by the last worker
+ * @unplaced: errno of a worker that could not go to its place, or 0; atomic
+ *
+ * All but the last do not change while there are workers.
+ */
+typedef struct PrefaultSteps {
+    const PrefaultBackend *backend;
+    PrefaultVia via;
+    unsigned generation;
+    const PrefaultPlaces *places;
+    PrefaultLedger *ledger;
+    QEMUBH *done;
+    int unplaced;
+} PrefaultSteps;
+
+/**
+ * prefault_steps_ops: the operations of a kind of run
+ * @kind: the kind
+ *
+ * Context: any thread.
+ *
+ * Returns: operations whose opaque is a PrefaultSteps.
+ */
+const PrefaultOps *prefault_steps_ops(PrefaultStepsKind kind);
+
+#endif /* HW_CORE_PREFAULT_STEPS_H */

@@ -1,0 +1,66 @@
+/*
+ * Prefault where the host is not Linux: there is none
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-prefault.h"
+#include "hw/core/prefault.h"
+
+void prefault_machine_class_init(ObjectClass *oc)
+{
+}
+
+bool prefault_hold_start(bool step_pending)
+{
+    return false;
+}
+
+bool prefault_hold_resume(void)
+{
+    return false;
+}
+
+bool prefault_is_holding(void)
+{
+    return false;
+}
+
+void prefault_cancel_start(void)
+{
+}
+
+bool prefault_give_start_up(void)
+{
+    return false;
+}
+
+void prefault_wake_when_started(void)
+{
+}
+
+bool prefault_refuse_dump(Error **errp)
+{
+    return false;
+}
+
+PrefaultInfo *qmp_query_prefault(Error **errp)
+{
+    PrefaultInfo *info = g_new0(PrefaultInfo, 1);
+
+    info->mode = ON_OFF_AUTO_OFF;
+    info->status = PREFAULT_STATUS_NONE;
+    return info;
+}
+
+void qmp_prefault_start(Error **errp)
+{
+    error_setg(errp, "Prefault takes a Linux host");
+}
+
+void qmp_prefault_cancel(Error **errp)
+{
+    error_setg(errp, "No prefault run is under way");
+}

@@ -1,0 +1,312 @@
+/*
+ * Prefault work: what a worker does with a chunk, and how much of it was done
+ *
+ * Guarantees: a chunk is populated before it is mapped; every loop over an
+ * operation that makes no progress ends; the first reason to stop is the one
+ * that counts.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qapi/error.h"
+#include "trace.h"
+#include "work.h"
+
+/*
+ * Interruptions in a row, without progress, before a page is given up.  A
+ * poisoned page interrupts for ever; a signal or two is normal.  Each can take
+ * the time that a call has, some milliseconds.
+ */
+#define INTR_MAX 20
+
+/* Tries in a row, a millisecond apart: no memslot change takes a second */
+#define AGAIN_MAX 1000
+#define AGAIN_USEC 1000
+
+static void work_stop_locked(PrefaultWork *work, PrefaultOutcome why)
+{
+    if (work->outcome == PREFAULT_OUTCOME_RUNNING) {
+        work->outcome = why;
+    }
+}
+
+static bool work_stopped(PrefaultWork *work)
+{
+    return prefault_work_outcome(work, NULL) != PREFAULT_OUTCOME_RUNNING;
+}
+
+static void work_fail(PrefaultWork *work, const char *step,
+                      const PrefaultChunk *chunk, int err)
+{
+    QEMU_LOCK_GUARD(&work->lock);
+
+    /* The first failure is the one to report */
+    if (work->outcome == PREFAULT_OUTCOME_RUNNING) {
+        work->failed_step = step;
+        work->failed_chunk = *chunk;
+        work->failed_errno = err;
+        work_stop_locked(work, PREFAULT_OUTCOME_FAILED);
+    }
+}
+
+/* Count @piece in @counter, a member of the progress */
+static void work_account(PrefaultWork *work, uint64_t *counter,
+                         const PrefaultChunk *piece)
+{
+    QEMU_LOCK_GUARD(&work->lock);
+    *counter += piece->alias ? 0 : piece->size;
+}
+
+static void work_leave_for_later(PrefaultWork *work, const PrefaultChunk *piece)
+{
+    work_account(work, &work->progress.later, piece);
+    if (piece->is_private) {
+        work_account(work, &work->progress.private_later, piece);
+    }
+    if (work->ops->later) {
+        work->ops->later(work->opaque, piece);
+    }
+}
+
+/* @piece needs nothing any more */
+static void work_settle(PrefaultWork *work, const PrefaultChunk *piece,
+                        bool mapped)
+{
+    if (work->ops->settle) {
+        work->ops->settle(work->opaque, piece, mapped);
+    }
+}
+
+static void work_leave_out(PrefaultWork *work, const PrefaultChunk *piece)
+{
+    trace_prefault_engine_leave_out(piece->gpa, piece->size);
+    work_account(work, &work->progress.failed, piece);
+    work_settle(work, piece, false);
+}
+
+static void work_account_mapped(PrefaultWork *work, const PrefaultChunk *piece)
+{
+    work_account(work, &work->progress.mapped, piece);
+    if (piece->is_private) {
+        work_account(work, &work->progress.private_mapped, piece);
+    }
+    work_settle(work, piece, true);
+}
+
+static PrefaultChunk work_chunk_part(const PrefaultChunk *chunk,
+                                     uint64_t offset, uint64_t size)
+{
+    PrefaultChunk part = *chunk;
+
+    part.gpa += offset;
+    part.host += offset;
+    part.size = size;
+    return part;
+}
+
+/*
+ * Is another try after @err worth it?  @tries counts those in a row.
+ */
+static bool work_try_again(int err, unsigned *tries)
+{
+    ++*tries;
+    switch (err) {
+    case EINTR:
+    case ETIME:
+        return *tries < INTR_MAX;
+    case EAGAIN:
+        g_usleep(AGAIN_USEC);
+        return *tries < AGAIN_MAX;
+    default:
+        return false;
+    }
+}
+
+static bool work_is_not_yet(int ret)
+{
+    return ret == -EOPNOTSUPP || ret == -ENOEXEC || ret == -EBUSY ||
+           ret == -ENODEV;
+}
+
+/*
+ * Nothing of @rest could be mapped, and another try is not worth it.  Returns
+ * how much of it is dealt with: all, or a page that is left out.
+ */
+static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
+                             int ret)
+{
+    if (work_is_not_yet(ret)) {
+        work_leave_for_later(work, rest);
+    } else if (ret == -ECANCELED) {
+        prefault_work_stop(work, PREFAULT_OUTCOME_STALE);
+    } else if (ret == -EINTR || ret == -ETIME || ret == -EHWPOISON) {
+        PrefaultChunk page = work_chunk_part(
+            rest, 0, MIN(rest->size, qemu_real_host_page_size()));
+
+        work_leave_out(work, &page);
+        return page.size;
+    } else {
+        /* Success without progress would go on for ever */
+        work_fail(work, "mapping", rest, -ret ?: EIO);
+    }
+    return rest->size;
+}
+
+static void work_map(PrefaultWork *work, unsigned worker,
+                     const PrefaultChunk *chunk)
+{
+    uint64_t done = 0;
+    unsigned tries = 0;
+
+    while (done < chunk->size && !work_stopped(work)) {
+        PrefaultChunk rest = work_chunk_part(chunk, done, chunk->size - done);
+        uint64_t mapped = 0;
+        int ret =
+            work->ops->map(work->opaque, worker, rest.gpa, rest.size, &mapped);
+
+        trace_prefault_engine_map(worker, rest.gpa, rest.size, mapped,
+                                  ret);
+        if (mapped) {
+            /* An error that lasts comes back from the next try */
+            PrefaultChunk part = work_chunk_part(&rest, 0, mapped);
+
+            work_account_mapped(work, &part);
+            done += mapped;
+            tries = 0;
+        } else if (!work_try_again(-ret, &tries)) {
+            done += work_give_up(work, &rest, ret);
+            tries = 0;
+        }
+    }
+}
+
+/*
+ * Map @chunk, which has all the memory that it needs, if that is possible now
+ */
+static void work_map_if_possible(PrefaultWork *work, unsigned worker,
+                                 const PrefaultChunk *chunk)
+{
+    if (!work->ops->map || chunk->map_later) {
+        work_leave_for_later(work, chunk);
+    } else {
+        work_map(work, worker, chunk);
+    }
+}
+
+/* Map of @chunk what the host has; the rest needs nothing */
+static void work_map_present(PrefaultWork *work, unsigned worker,
+                             const PrefaultChunk *chunk)
+{
+    uint64_t done = 0, size;
+
+    for (; done < chunk->size && !work_stopped(work); done += size) {
+        PrefaultChunk rest = work_chunk_part(chunk, done, chunk->size - done);
+        bool present;
+
+        size = work->ops->present(work->opaque, &rest, &present);
+        rest.size = size;
+        if (present) {
+            work_map_if_possible(work, worker, &rest);
+        } else {
+            work_settle(work, &rest, false);
+        }
+    }
+}
+
+static int work_populate(PrefaultWork *work, const PrefaultChunk *chunk)
+{
+    unsigned tries = 0;
+    int ret;
+
+    do {
+        ret = work->ops->populate(work->opaque, chunk);
+    } while (ret && !work_stopped(work) &&
+             work_try_again(-ret, &tries));
+    return ret;
+}
+
+static void work_populate_and_map(PrefaultWork *work, unsigned worker,
+                                  const PrefaultChunk *chunk)
+{
+    int ret = work_populate(work, chunk);
+
+    if (ret == 0) {
+        work_account(work, &work->progress.populated, chunk);
+        trace_prefault_engine_populated(worker, chunk->gpa, chunk->size);
+        if (work->ops->map) {
+            work_map_if_possible(work, worker, chunk);
+        }
+    } else if (ret == -ECANCELED) {
+        prefault_work_stop(work, PREFAULT_OUTCOME_STALE);
+    } else if (ret == -EHWPOISON && chunk->size > chunk->page_size) {
+        /* Somewhere in here: halves, until it is one page */
+        uint64_t half = ROUND_UP(chunk->size / 2, chunk->page_size);
+        PrefaultChunk low = work_chunk_part(chunk, 0, half);
+        PrefaultChunk high = work_chunk_part(chunk, half, chunk->size - half);
+
+        work_populate_and_map(work, worker, &low);
+        work_populate_and_map(work, worker, &high);
+    } else if (ret == -EHWPOISON) {
+        work_leave_out(work, chunk);
+    } else {
+        work_fail(work, "populating", chunk, -ret);
+    }
+}
+
+void prefault_work_chunk(PrefaultWork *work, unsigned worker,
+                         const PrefaultChunk *chunk)
+{
+    if (work_stopped(work)) {
+        return;
+    }
+    if (chunk->is_private) {
+        work_map_if_possible(work, worker, chunk);
+    } else if (chunk->present_only) {
+        work_map_present(work, worker, chunk);
+    } else {
+        work_populate_and_map(work, worker, chunk);
+    }
+}
+
+void prefault_work_init(PrefaultWork *work, const PrefaultOps *ops,
+                        void *opaque)
+{
+    *work = (PrefaultWork) { .ops = ops, .opaque = opaque };
+    qemu_mutex_init(&work->lock);
+}
+
+void prefault_work_destroy(PrefaultWork *work)
+{
+    qemu_mutex_destroy(&work->lock);
+}
+
+void prefault_work_stop(PrefaultWork *work, PrefaultOutcome why)
+{
+    QEMU_LOCK_GUARD(&work->lock);
+    work_stop_locked(work, why);
+}
+
+PrefaultOutcome prefault_work_outcome(PrefaultWork *work,
+                                      PrefaultProgress *progress)
+{
+    QEMU_LOCK_GUARD(&work->lock);
+
+    if (progress) {
+        *progress = work->progress;
+    }
+    return work->outcome;
+}
+
+void prefault_work_failure(PrefaultWork *work, Error **errp)
+{
+    QEMU_LOCK_GUARD(&work->lock);
+
+    error_setg(errp, "%s guest memory 0x%" HWADDR_PRIx "-0x%" HWADDR_PRIx
+               " failed: %s%s", work->failed_step, work->failed_chunk.gpa,
+               work->failed_chunk.gpa + work->failed_chunk.size - 1,
+               g_strerror(work->failed_errno),
+               work->failed_errno == EFAULT
+               ? " (no free huge page, or no space behind the file?)" : "");
+}

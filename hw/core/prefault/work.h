@@ -1,0 +1,170 @@
+/*
+ * Prefault work: what a worker does with a chunk, and how much of it was done
+ *
+ * A chunk is populated, then mapped.  What "populate" and "map" do is the
+ * caller's: their error contract is known here, not KVM.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_WORK_H
+#define HW_CORE_PREFAULT_WORK_H
+
+#include "plan.h"
+#include "qemu/thread.h"
+
+/**
+ * PrefaultOps: what the workers do; called without any lock, nor the BQL
+ *
+ * @enter: the calling worker goes on with chunks of @place: it may move itself
+ *         there.  NULL: places do not matter.
+ * @present: for a chunk that is only mapped where the host has it: sets
+ *           *@present for its first bytes, and returns for how many of them
+ *           that holds.  NULL if the plan has no such chunk.
+ * @populate: make @chunk's host memory present and writable.  Not called for
+ *            private memory, which has none.  Returns 0 or -errno: -EINTR and
+ *            -EAGAIN are tried again, -EHWPOISON leads to smaller pieces until
+ *            the poisoned page is found and left out, -ECANCELED means that the
+ *            plan is stale, any other error ends the run.
+ * @map: try once to map @size bytes of guest memory from @gpa on, for worker
+ *       number @worker; sets *@mapped to the bytes done, also if it fails.
+ *       Returns 0 or -errno as KVM_PRE_FAULT_MEMORY does: -EINTR, -ETIME (no
+ *       page in the time that a call has) and -EAGAIN are tried again, a
+ *       limited number of times; a page that is interrupted for ever, or
+ *       poisoned, is left out; -EOPNOTSUPP, -ENOEXEC, -EBUSY and -ENODEV mean
+ *       not yet, and the chunk is left for later; -ECANCELED as above; any
+ *       other error, or success without progress, ends the run.  NULL: populate
+ *       only.
+ * @settle: @piece was mapped, or, if not @mapped, never can be.  NULL: nobody
+ *          wants to know.
+ * @later: @piece is left for later.  NULL likewise.
+ * @done: the last worker has nothing left to do.  Called once, from that
+ *        worker: it may schedule something, but not wait for the engine.
+ */
+typedef struct PrefaultOps {
+    void (*enter)(void *opaque, unsigned place);
+    uint64_t (*present)(void *opaque, const PrefaultChunk *chunk,
+                        bool *present);
+    int (*populate)(void *opaque, const PrefaultChunk *chunk);
+    int (*map)(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
+               uint64_t *mapped);
+    void (*settle)(void *opaque, const PrefaultChunk *piece, bool mapped);
+    void (*later)(void *opaque, const PrefaultChunk *piece);
+    void (*done)(void *opaque);
+} PrefaultOps;
+
+/**
+ * PrefaultOutcome: how far a run got, or how it ended
+ *
+ * @PREFAULT_OUTCOME_RUNNING: workers are busy
+ * @PREFAULT_OUTCOME_COMPLETED: every chunk was handled
+ * @PREFAULT_OUTCOME_CANCELLED: prefault_engine_cancel() came first
+ * @PREFAULT_OUTCOME_STALE: prefault_engine_invalidate() came first: the plan
+ *                          is of a memory map that is no more
+ * @PREFAULT_OUTCOME_FAILED: an operation failed
+ */
+typedef enum PrefaultOutcome {
+    PREFAULT_OUTCOME_RUNNING,
+    PREFAULT_OUTCOME_COMPLETED,
+    PREFAULT_OUTCOME_CANCELLED,
+    PREFAULT_OUTCOME_STALE,
+    PREFAULT_OUTCOME_FAILED,
+} PrefaultOutcome;
+
+/**
+ * PrefaultProgress: figures of a run; each only grows
+ * @populated: bytes whose host memory is present
+ * @mapped: bytes mapped for the guest
+ * @failed: bytes left out because the page is poisoned or cannot be mapped
+ * @private_mapped: bytes of @mapped that are private memory
+ * @later: bytes that cannot be mapped yet: no vCPU can do it now, writes to
+ *         them are tracked, or they are private memory and the guest's launch
+ *         is not finished
+ * @private_later: bytes of @later that are private memory
+ */
+typedef struct PrefaultProgress {
+    uint64_t populated;
+    uint64_t mapped;
+    uint64_t failed;
+    uint64_t private_mapped;
+    uint64_t later;
+    uint64_t private_later;
+} PrefaultProgress;
+
+/**
+ * PrefaultWork: work that some threads share
+ *
+ * Made by prefault_work_init(); only work.c looks inside.
+ */
+typedef struct PrefaultWork {
+    const PrefaultOps *ops;
+    void *opaque;
+
+    QemuMutex lock;             /* protects the rest */
+    PrefaultProgress progress;
+    PrefaultOutcome outcome;
+    const char *failed_step;
+    PrefaultChunk failed_chunk;
+    int failed_errno;           /* positive */
+} PrefaultWork;
+
+/**
+ * prefault_work_init: nothing is done yet
+ * @work: for prefault_work_destroy()
+ * @ops: what is done; lives as long
+ * @opaque: handed to each operation
+ *
+ * Context: any thread.
+ */
+void prefault_work_init(PrefaultWork *work, const PrefaultOps *ops,
+                        void *opaque);
+
+/**
+ * prefault_work_destroy: undo prefault_work_init()
+ * @work: nobody uses it any more
+ */
+void prefault_work_destroy(PrefaultWork *work);
+
+/**
+ * prefault_work_chunk: populate and map a chunk, as far as that goes
+ * @work: the work
+ * @worker: number of the calling worker, for @map
+ * @chunk: the chunk
+ *
+ * Context: any thread; the work may be stopped meanwhile.
+ */
+void prefault_work_chunk(PrefaultWork *work, unsigned worker,
+                         const PrefaultChunk *chunk);
+
+/**
+ * prefault_work_stop: the work is over
+ * @work: the work
+ * @why: the outcome; the first one counts
+ *
+ * Context: any thread.
+ */
+void prefault_work_stop(PrefaultWork *work, PrefaultOutcome why);
+
+/**
+ * prefault_work_outcome: how far the work is
+ * @work: the work
+ * @progress: filled in; NULL if not wanted
+ *
+ * Context: any thread.
+ *
+ * Returns: PREFAULT_OUTCOME_RUNNING until the work is over.
+ */
+PrefaultOutcome prefault_work_outcome(PrefaultWork *work,
+                                      PrefaultProgress *progress);
+
+/**
+ * prefault_work_failure: why the work failed
+ * @work: its outcome is PREFAULT_OUTCOME_FAILED
+ * @errp: set to a sentence with the step, the guest address range and the
+ *        cause
+ *
+ * Context: any thread.
+ */
+void prefault_work_failure(PrefaultWork *work, Error **errp);
+
+#endif /* HW_CORE_PREFAULT_WORK_H */
