@@ -68,20 +68,9 @@ void kvm_retention_commit(KVMMemoryListener *kml);
  *
  * Context: BQL, inside the commit of KVM's memory listener.
  *
- * Returns: false if the caller is to do what QEMU does: prefault is off and
- * kvm_attributes_track() was not called, or the memory has no guest_memfd.
+ * Returns: false if the memory has no guest_memfd.
  */
 bool kvm_attributes_slot_added(const KVMSlot *slot, MemoryRegion *mr);
-
-/**
- * kvm_attributes_track: from now on KVM's attributes follow the blocks'
- *
- * Once, before the first memslot with guest_memfd is created.  With prefault
- * that is so anyway.
- *
- * Context: BQL.
- */
-void kvm_attributes_track(void);
 
 /**
  * kvm_convert_on_exit: was it for a memory fault that KVM_RUN returned?
@@ -119,7 +108,8 @@ bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret);
  *
  * Context: as above.
  *
- * Returns: false if prefault is off.
+ * Returns: false if the caller is to go on: the memory is converted, and with
+ * prefault off QEMU maps it as it always does.
  */
 bool kvm_convert_on_hypercall(CPUState *cpu, int *ret);
 
@@ -128,17 +118,15 @@ bool kvm_convert_on_hypercall(CPUState *cpu, int *ret);
  * @start: guest address
  * @size: bytes
  * @to_private: private, or else shared
- * @ret: filled in if this was handled: 0 or -errno, with a message
  *
  * SEV-SNP needs memory to be private before it launches the guest: counted as
  * explicit, and not prefaulted.
  *
- * Context: BQL.
+ * Context: with or without BQL.
  *
- * Returns: false if prefault is off.
+ * Returns: 0, or -EINVAL after a message.
  */
-bool kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private,
-                          int *ret);
+int kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private);
 
 /**
  * kvm_conversion_convert_block: make a block's memory private or shared
@@ -157,7 +145,7 @@ bool kvm_conversion_convert_block(RAMBlock *rb, bool to_private, Error **errp);
 
 /**
  * kvm_poison_on_sigbus: the host's shared memory is poisoned, and the guest
- *                            cannot take a machine check
+ *                       cannot take a machine check
  * @code: BUS_MCEERR_AR if the guest touched it just now, or BUS_MCEERR_AO
  * @host: host address
  *
@@ -167,7 +155,7 @@ bool kvm_conversion_convert_block(RAMBlock *rb, bool to_private, Error **errp);
  * Context: BQL.
  *
  * Returns: false if the caller is to do what QEMU does: the guest did not touch
- * it, prefault is off, or the guest has no private memory.
+ * it, or has no private memory.
  */
 bool kvm_poison_on_sigbus(int code, void *host);
 

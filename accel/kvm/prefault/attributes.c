@@ -6,9 +6,9 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "hw/core/prefault-backend.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/range.h"
 #include "system/address-spaces.h"
 #include "system/kvm.h"
@@ -87,23 +87,6 @@ static void attributes_refused(hwaddr start, uint64_t size, int ret)
     kvm_prefault_stop_guest();
 }
 
-bool kvm_attributes_slot_added(const KVMSlot *slot, MemoryRegion *mr)
-{
-    int ret;
-
-    if (!memory_region_has_guest_memfd(mr) ||
-        !(attributes_tracked || prefault_is_wanted())) {
-        return false;
-    }
-    kvm_attributes_track();
-    ret = kvm_attributes_apply(mr->ram_block, slot->guest_memfd_offset,
-                               slot->memory_size, slot->start_addr);
-    if (ret) {
-        attributes_refused(slot->start_addr, slot->memory_size, ret);
-    }
-    return true;
-}
-
 static void attributes_section_removed(MemoryListener *listener,
                                        MemoryRegionSection *section)
 {
@@ -166,7 +149,8 @@ static void attributes_map_changed(MemoryListener *listener)
     g_array_set_size(attributes_left_behind, 0);
 }
 
-void kvm_attributes_track(void)
+/* From now on KVM's attributes follow the blocks' */
+static void attributes_track(void)
 {
     static MemoryListener listener = {
         .name = "kvm-attributes",
@@ -181,4 +165,21 @@ void kvm_attributes_track(void)
     attributes_tracked = true;
     attributes_left_behind = g_array_new(false, false, sizeof(Range));
     memory_listener_register(&listener, &address_space_memory);
+}
+
+bool kvm_attributes_slot_added(const KVMSlot *slot, MemoryRegion *mr)
+{
+    int ret;
+
+    assert(bql_locked());
+    if (!memory_region_has_guest_memfd(mr)) {
+        return false;
+    }
+    attributes_track();
+    ret = kvm_attributes_apply(mr->ram_block, slot->guest_memfd_offset,
+                               slot->memory_size, slot->start_addr);
+    if (ret) {
+        attributes_refused(slot->start_addr, slot->memory_size, ret);
+    }
+    return true;
 }

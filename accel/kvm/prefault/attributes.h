@@ -10,8 +10,7 @@
  * counts: a memslot comes with the attributes that its pages have, and what is
  * no guest_memfd memory is shared.
  *
- * Owns the contract of KVM_SET_MEMORY_ATTRIBUTES, but for QEMU's own calls of
- * it with prefault off.
+ * Owns the contract of KVM_SET_MEMORY_ATTRIBUTES.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -10,7 +10,9 @@
 #include "hw/core/cpu.h"
 #include "hw/core/prefault-backend.h"
 #include "qapi/error.h"
+#include "qemu/lockable.h"
 #include "qemu/main-loop.h"
+#include "qemu/thread.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
@@ -21,7 +23,17 @@
 #include "retention.h"
 #include "slot-zap.h"
 
-/* The vCPUs of the run under way; changes only while there are no workers */
+/*
+ * A vCPU that memory is mapped on.  KVM takes a mutex of the vCPU for the whole
+ * call; with @lock workers wait for it outside of the call, whose time is
+ * bounded.
+ */
+typedef struct BackendVcpu {
+    CPUState *cpu;
+    QemuMutex lock;
+} BackendVcpu;
+
+/* Those of the run under way; changes only while there are no workers */
 static GPtrArray *backend_vcpus;
 
 static bool backend_in_use(void)
@@ -45,17 +57,36 @@ static bool backend_set_up(Error **errp)
     return kvm_slot_zap_set_up(errp);
 }
 
+static void backend_vcpu_add(CPUState *cpu)
+{
+    BackendVcpu *vcpu = g_new0(BackendVcpu, 1);
+
+    vcpu->cpu = cpu;
+    object_ref(OBJECT(cpu));
+    qemu_mutex_init(&vcpu->lock);
+    g_ptr_array_add(backend_vcpus, vcpu);
+}
+
+static void backend_vcpu_free(void *opaque)
+{
+    BackendVcpu *vcpu = opaque;
+
+    object_unref(OBJECT(vcpu->cpu));
+    qemu_mutex_destroy(&vcpu->lock);
+    g_free(vcpu);
+}
+
 static unsigned backend_begin(PrefaultVia via)
 {
     CPUState *cpu;
 
     assert(bql_locked());
     assert(!backend_vcpus);
-    backend_vcpus = g_ptr_array_new_with_free_func(object_unref);
+    backend_vcpus = g_ptr_array_new_with_free_func(backend_vcpu_free);
     CPU_FOREACH(cpu) {
         if (via == PREFAULT_VIA_VCPU_THREAD ||
             (cpu_is_stopped(cpu) && kvm_pre_fault_can_use(cpu))) {
-            g_ptr_array_add(backend_vcpus, object_ref(OBJECT(cpu)));
+            backend_vcpu_add(cpu);
         }
     }
     return backend_vcpus->len;
@@ -83,13 +114,16 @@ static PrefaultConversions *backend_conversions(void)
  * A vCPU whose root may be retired drops it on its own thread, where all that
  * reads and writes its registers happens.
  */
-static int backend_map_held(CPUState *cpu, unsigned generation, hwaddr gpa,
+static int backend_map_held(BackendVcpu *vcpu, unsigned generation, hwaddr gpa,
                             uint64_t size, uint64_t *mapped)
 {
-    int ret = kvm_pre_fault_map(cpu, generation, gpa, size, mapped);
+    int ret;
 
+    WITH_QEMU_LOCK_GUARD(&vcpu->lock) {
+        ret = kvm_pre_fault_map(vcpu->cpu, generation, gpa, size, mapped);
+    }
     return ret == -ETIME && !*mapped
-           ? kvm_own_thread_map(cpu, generation, gpa, size, mapped) : ret;
+           ? kvm_own_thread_map(vcpu->cpu, generation, gpa, size, mapped) : ret;
 }
 
 /* This vCPU cannot, but another may */
@@ -102,15 +136,16 @@ static int backend_map_on_some(PrefaultVia via, unsigned worker,
                                unsigned generation, hwaddr gpa, uint64_t size,
                                uint64_t *mapped)
 {
+    bool held = via == PREFAULT_VIA_DESCRIPTOR;
     int ret = -ENODEV;
 
     for (unsigned i = 0; i < backend_vcpus->len; i++) {
-        CPUState *cpu = g_ptr_array_index(backend_vcpus,
-                                          (worker + i) % backend_vcpus->len);
+        BackendVcpu *vcpu = g_ptr_array_index(
+            backend_vcpus, (worker + i) % backend_vcpus->len);
 
-        ret = (via == PREFAULT_VIA_DESCRIPTOR ? backend_map_held
-                                              : kvm_own_thread_map)(
-            cpu, generation, gpa, size, mapped);
+        ret = held ? backend_map_held(vcpu, generation, gpa, size, mapped)
+                   : kvm_own_thread_map(vcpu->cpu, generation, gpa, size,
+                                        mapped);
         if (*mapped || !backend_is_of_vcpu(ret)) {
             break;
         }

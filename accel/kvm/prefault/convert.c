@@ -45,6 +45,7 @@ typedef enum Request {
 
 /* What a vCPU knew when it left the guest for a memory fault */
 typedef struct Fault {
+    CPUState *cpu;
     unsigned generation;
     hwaddr gpa;
 } Fault;
@@ -52,7 +53,7 @@ typedef struct Fault {
 static PrefaultConversions convert_counts;
 /* Of what is private: each conversion begins one */
 static unsigned convert_generation;
-static GHashTable *convert_faults;      /* CPUState -> Fault */
+static GArray *convert_faults;  /* of Fault, by cpu_index */
 
 static void convert_count(Request request, bool to_private,
                           const KvmConversionResult *result)
@@ -120,14 +121,20 @@ static void convert_give_back(KvmConversion *c)
     }
 }
 
+/* A vCPU that was plugged in place of another knows nothing yet */
 static Fault *convert_fault_of(CPUState *cpu)
 {
-    Fault *f = convert_faults ? g_hash_table_lookup(convert_faults, cpu) : NULL;
+    Fault *f;
 
-    if (!f) {
-        f = g_new0(Fault, 1);
-        convert_faults = convert_faults ?: g_hash_table_new(NULL, NULL);
-        g_hash_table_insert(convert_faults, cpu, f);
+    if (!convert_faults) {
+        convert_faults = g_array_new(false, true, sizeof(Fault));
+    }
+    if (cpu->cpu_index >= convert_faults->len) {
+        g_array_set_size(convert_faults, cpu->cpu_index + 1);
+    }
+    f = &g_array_index(convert_faults, Fault, cpu->cpu_index);
+    if (f->cpu != cpu) {
+        *f = (Fault) { .cpu = cpu };
     }
     return f;
 }
@@ -144,7 +151,8 @@ static bool convert_may_be_over(CPUState *cpu, hwaddr gpa)
     Fault *f = convert_fault_of(cpu);
     bool over = f->generation != convert_generation && f->gpa != gpa;
 
-    *f = (Fault) { .generation = convert_generation, .gpa = over ? gpa : -1 };
+    f->generation = convert_generation;
+    f->gpa = over ? gpa : -1;
     return over;
 }
 
@@ -220,7 +228,7 @@ static int convert_serve_fault(CPUState *cpu, int run_ret)
 bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret)
 {
     if (cpu->kvm_run->exit_reason != KVM_EXIT_MEMORY_FAULT ||
-        !prefault_is_wanted()) {
+        !machine_require_guest_memfd(current_machine)) {
         return false;
     }
     if (run_ret >= 0) {
@@ -273,9 +281,6 @@ bool kvm_convert_on_hypercall(CPUState *cpu, int *ret)
 {
     struct kvm_run *run = cpu->kvm_run;
 
-    if (!prefault_is_wanted()) {
-        return false;
-    }
     *ret = convert_serve_map_gpa_range(cpu, run->hypercall.args[0],
                                        run->hypercall.args[1],
                                        run->hypercall.args[2]);
@@ -283,28 +288,24 @@ bool kvm_convert_on_hypercall(CPUState *cpu, int *ret)
     if (*ret) {
         convert_finish_hypercall(cpu);
     }
-    return true;
+    return *ret || prefault_is_wanted();
 }
 #endif
 
-bool kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private,
-                          int *ret)
+int kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private)
 {
     KvmConversion *c;
 
-    if (!prefault_is_wanted()) {
-        return false;
-    }
     BQL_LOCK_GUARD();
     c = convert_begin(REQUEST_EXPLICIT, start, size, to_private, 0);
-    if (c) {
-        while (kvm_conversion_give_back(c)) {
-            /* The caller may hold the BQL, and counts on it */
-        }
-        convert_end(c, REQUEST_EXPLICIT, start, to_private);
+    if (!c) {
+        return -EINVAL;
     }
-    *ret = c ? 0 : -EINVAL;
-    return true;
+    while (kvm_conversion_give_back(c)) {
+        /* The caller may hold the BQL, and counts on it */
+    }
+    convert_end(c, REQUEST_EXPLICIT, start, to_private);
+    return 0;
 }
 
 PrefaultConversions *kvm_convert_figures(void)

@@ -28,7 +28,9 @@
 
 /* How often a worker that waits looks whether it need not wait any more */
 #define LOOK_MS 5
-/* A vCPU that was unplugged never answers; any other has long done so by then */
+/*
+ * A vCPU that was unplugged never answers; any other has long done so by then
+ */
 #define ANSWER_MS 1000
 
 typedef struct OwnThreadJob {

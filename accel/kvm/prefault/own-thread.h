@@ -24,8 +24,9 @@
  *
  * Context: any thread but a vCPU's, without BQL; waits for the vCPU.
  *
- * Returns: as kvm_pre_fault_map(); -EBUSY if this vCPU cannot do it just now: it
- * is in SMM, runs a nested guest, its state was changed, or it does not answer.
+ * Returns: as kvm_pre_fault_map(); -EBUSY if this vCPU cannot do it just now:
+ * it is in SMM, runs a nested guest, its state was changed, or it does not
+ * answer.
  */
 int kvm_own_thread_map(CPUState *cpu, unsigned generation, hwaddr gpa,
                        uint64_t size, uint64_t *mapped);
@@ -38,7 +39,8 @@ int kvm_own_thread_map(CPUState *cpu, unsigned generation, hwaddr gpa,
  * @size: as above
  * @mapped: as above
  *
- * KVM may write an exit reason to the vCPU's kvm_run; read what that holds before.
+ * KVM may write an exit reason to the vCPU's kvm_run; read what that holds
+ * before.
  *
  * Context: without BQL.
  *

@@ -8,7 +8,6 @@
 
 #include "qemu/osdep.h"
 #include "hw/boards.h"
-#include "hw/core/prefault-backend.h"
 #include "qapi/qapi-events-run-state.h"
 #include "system/address-spaces.h"
 #include "system/hw_accel.h"
@@ -125,7 +124,7 @@ bool kvm_poison_on_sigbus(int code, void *host)
 {
     hwaddr gpa = 0;
 
-    if (code != BUS_MCEERR_AR || !prefault_is_wanted() ||
+    if (code != BUS_MCEERR_AR ||
         !machine_require_guest_memfd(current_machine)) {
         return false;
     }

@@ -50,8 +50,8 @@ static void pre_fault_timer_delete(Notifier *notifier, void *data)
 }
 
 /*
- * SIG_IPI's handler makes a vCPU's thread look for work before it enters the guest
- * again, and does nothing in any other.
+ * SIG_IPI's handler makes a vCPU's thread look for work before it enters the
+ * guest again, and does nothing in any other.
  */
 static int pre_fault_timer_make(BoundTimer *timer)
 {

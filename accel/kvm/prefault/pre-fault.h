@@ -59,8 +59,8 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
  * kvm_pre_fault_can_use: does a vCPU use the normal page tables?
  * @cpu: a vCPU that does not run
  *
- * KVM fills the tables that the vCPU uses: in SMM those of another address space,
- * in a nested guest none that it could fill.
+ * KVM fills the tables that the vCPU uses: in SMM those of another address
+ * space, in a nested guest none that it could fill.
  *
  * Context: BQL.
  *
@@ -75,14 +75,14 @@ bool kvm_pre_fault_can_use(CPUState *cpu);
  * KVM retires the roots of a VM that is to lose all mappings: when a memslot of
  * a default VM is deleted with KVM_X86_QUIRK_SLOT_ZAP_ALL in force, when the
  * count of memslot changes starts over, when the host changes
- * kvm.nx_huge_pages.  A vCPU lets go of a retired root when it enters the guest;
- * KVM_PRE_FAULT_MEMORY does that only since Linux 6.15 (commit 20a6cff3b283,
- * "Check and free obsolete roots in kvm_mmu_reload()") and before tries again
- * until it is interrupted.
+ * kvm.nx_huge_pages.  A vCPU lets go of a retired root when it enters the
+ * guest; KVM_PRE_FAULT_MEMORY does that only since Linux 6.15 (commit
+ * 20a6cff3b283, "Check and free obsolete roots in kvm_mmu_reload()") and before
+ * tries again until it is interrupted.
  *
  * The guest's registers are as before afterwards.  If they cannot be put back
- * the guest is stopped in state internal-error, with a message, before this vCPU
- * enters it.
+ * the guest is stopped in state internal-error, with a message, before this
+ * vCPU enters it.
  *
  * Context: BQL.
  *

@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
+#include "qemu/target-info-qapi.h"
 #include "qemu/units.h"
 #include "hw/core/prefault-backend.h"
 #include "system/ramblock.h"
@@ -26,6 +27,13 @@ typedef struct Piece {
 
 static uint64_t retention_slots_kept, retention_slots_dropped;
 
+/* What can change, and so has to be cut off, is where a PC has it */
+static bool retention_is_for_target(void)
+{
+    return target_arch() == SYS_EMU_TARGET_X86_64 ||
+           target_arch() == SYS_EMU_TARGET_I386;
+}
+
 /*
  * First asked when the first memslot is about to be made, by when the options
  * are known; memslots that were cut in two ways would not be found again.
@@ -35,7 +43,8 @@ static bool retention_is_on(void)
     static int on = -1;
 
     if (on < 0) {
-        on = prefault_is_wanted();
+        on = prefault_is_wanted() && kvm_pre_fault_memory_supported &&
+             retention_is_for_target();
     }
     return on;
 }
