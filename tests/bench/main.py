@@ -59,6 +59,7 @@ def on_two_cpus(options):
         rows = matrix.measure(machine, options)
         bars = matrix.bar(rows, options)
         bars += threads.two_workers(machine, options)
+        bars += threads.two_vcpus(machine, options)
         bars += threads.against_prealloc(machine, options, 2, options.pairs)
         bars += monitor.answers(machine, options)
         bars += monitor.giving_up(machine, options)

@@ -9,6 +9,7 @@ import figures
 import memory
 import quiet
 import start
+from bed.owed import Owing
 from prefaultlib import say
 
 BARE_RATIO = 1.05
@@ -38,6 +39,11 @@ def ms_of(pairs, which):
     return figures.spread([pair[which] / 1e6 for pair in pairs], 0) + ' ms'
 
 
+def seconds_of(pairs, which):
+    """Text: the seconds of the pairs' first (0) or second (1) run."""
+    return figures.spread([pair[which] for pair in pairs], 2) + ' s'
+
+
 def two_workers(machine, options):
     """Two workers against one, on two CPUs, with 4 KiB pages."""
     kind, mib = memory.FOUR_KIB, options.pair_mem
@@ -55,6 +61,28 @@ def two_workers(machine, options):
         f'{mib} MiB on two CPUs, cont to RESUME: one '
         f'{ms_of(sample.results, 0)}, two {ms_of(sample.results, 1)}; '
         f'{quiet.text(sample)}', quiet.disturbed(sample))]
+
+
+def two_vcpus(machine, options):
+    """Two vCPUs against one, behind a running guest, with 4 KiB pages."""
+    kind, mib = memory.FOUR_KIB, options.pair_mem
+
+    say.step(f'what is owed, by two vCPUs against one: {options.pairs} pairs')
+    with memory.ready(machine, kind, mib):
+        guests = [Owing(machine, mib, threads) for threads in (1, 2)]
+        try:
+            sample = quiet.calm(machine, options.patience, options.pairs,
+                                lambda: [guest.seconds() for guest in guests])
+        finally:
+            for guest in guests:
+                guest.qemu.kill()
+    return [figures.at_least(
+        'what is owed to a running guest, two vCPUs against one, times as fast',
+        SPEEDUP, [one / two for one, two in sample.results],
+        f'{mib} MiB of 4 KiB pages on two CPUs: one '
+        f'{seconds_of(sample.results, 0)}, two '
+        f'{seconds_of(sample.results, 1)}; {quiet.text(sample)}',
+        quiet.disturbed(sample))]
 
 
 def populate_times(machine, kind, mib, workers):

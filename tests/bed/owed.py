@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest that loses all mappings at once, and how long it takes to map them again.
+
+Machine pc with slot-zap-all=on: each change of the memory map costs all mappings.
+"""
+import re
+import time
+
+MIB = 1 << 20
+# Less than is dropped: firmware's memory below 1 MiB, what firmware keeps
+NOT_OURS = 8 * MIB
+
+TIMER = re.compile(r'@([\d.]+):prefault_background_timer owed (\d+) active 1')
+FINISH = re.compile(r'@([\d.]+):prefault_background_finish .* owed 0$', re.M)
+
+
+class Owing:
+    """The guest.  It halts after firmware, and writes its memory when asked to."""
+
+    def __init__(self, machine, mib, threads, vcpus=2):
+        self.least = mib * MIB - NOT_OURS
+        self.log = machine.scratch('trace')
+        self.machine = machine
+        self.qemu = machine.guest(
+            '-msg', 'timestamp=on', '-D', self.log, '-trace',
+            'prefault_background_*', machine='pc', kernel=True, wait=True,
+            mem=f'{mib}M', cpus=vcpus, paused=True,
+            accel=f'kvm,prefault=on,slot-zap-all=on,prefault-threads={threads}')
+        self.qemu.qmp('cont')
+        self.qemu.wait_text('READY', 120)
+        self.wait()
+
+    def query(self):
+        """query-prefault's answer."""
+        return self.qemu.qmp('query-prefault').value
+
+    def wait(self):
+        """Until nothing is owed; returns the query."""
+        for _ in range(6000):
+            query = self.query()
+            if not query['owed']:
+                return query
+            time.sleep(0.02)
+        raise TimeoutError(f'still owed: {query}')
+
+    def drop(self):
+        """All mappings are gone, and not yet back; returns the query."""
+        self.qemu.hmp('o /w 0xcf8 0x80000058')      # PAM, as firmware does
+        for attributes in '0x30', '0x00':
+            self.qemu.hmp(f'o /b 0xcfd {attributes}')
+        return self.query()
+
+    def seconds(self):
+        """How long it takes to map all memory again, by QEMU's clock."""
+        self.drop()
+        self.wait()
+        said = self.machine.read(self.log)
+        begun = [float(when) for when, owed in TIMER.findall(said)
+                 if int(owed) > self.least]
+        return float(FINISH.findall(said)[-1]) - begun[-1]
