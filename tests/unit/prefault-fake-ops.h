@@ -4,7 +4,8 @@
  * A guest of 16 MiB, four chunks, in which populating and mapping is but a
  * mark on a page.  A test scripts what the operations answer; whatever it
  * scripts, they assert that nothing is mapped before it is populated, that
- * private memory is not populated and that no page is done twice.
+ * private memory is not populated, that no page is done twice, and that the
+ * engine tells of each page once, and the truth.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,11 +25,16 @@
 #define GUEST (4 * CHUNK)
 #define PAGES (GUEST / PAGE)
 
+/* Nobody touches it */
+#define FAKE_HOST ((uint8_t *)(uintptr_t)0x700000000000ULL)
+
 typedef struct Fake Fake;
 
 struct Fake {
     PrefaultPlan *plan;
     hwaddr private_start;       /* from here on memory is private; 0: none is */
+    bool present_only;          /* all memory is */
+    bool without_threads;       /* nobody says that the workers are done */
     PrefaultEngine *engine;     /* operations wait for @started first */
     bool started;
 
@@ -44,13 +50,17 @@ struct Fake {
     unsigned calls_at_act;      /* operations begun until @act was done */
 
     /* Changed atomically */
-    unsigned populate_calls, map_calls, calls, done_calls, kicks;
+    unsigned populate_calls, map_calls, later_calls, calls, done_calls;
     unsigned in_map;
-    bool barred;                /* invalidated: no map may be under way */
+
+    uint8_t absent[PAGES];      /* the host has them not; set before the run */
 
     QemuMutex lock;             /* protects the marks */
     uint8_t populated[PAGES];
     uint8_t mapped[PAGES];
+    uint8_t told_mapped[PAGES]; /* by settle */
+    uint8_t told_never[PAGES];  /* likewise: left out, or absent */
+    uint8_t told_later[PAGES];
 };
 
 static void fake_mark(Fake *f, uint8_t *marks, hwaddr gpa, uint64_t size)
@@ -92,7 +102,8 @@ static inline void fake_wait_for_start(Fake *f)
 /* What of a range has to be populated before it is mapped */
 static uint64_t fake_shared_part(const Fake *f, hwaddr gpa, uint64_t size)
 {
-    return f->private_start && gpa >= f->private_start ? 0 : size;
+    return f->present_only || (f->private_start && gpa >= f->private_start)
+           ? 0 : size;
 }
 
 static void fake_count_call(Fake *f)
@@ -110,6 +121,7 @@ static int fake_populate(void *opaque, const PrefaultChunk *chunk)
     int ret;
 
     g_assert_false(chunk->is_private);
+    g_assert_false(chunk->present_only);
     fake_count_call(f);
     qatomic_inc(&f->populate_calls);
     ret = f->populate ? f->populate(f, chunk) : 0;
@@ -127,7 +139,6 @@ static int fake_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
 
     g_assert_cmpuint(fake_marked(f, f->populated, gpa, size), ==,
                      fake_shared_part(f, gpa, size));
-    g_assert_false(qatomic_read(&f->barred));
     qatomic_inc(&f->in_map);
     fake_count_call(f);
     qatomic_inc(&f->map_calls);
@@ -138,15 +149,43 @@ static int fake_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
     }
     fake_mark(f, f->mapped, gpa, *mapped);
     qatomic_dec(&f->in_map);
-    g_assert_false(qatomic_read(&f->barred));
     return ret;
 }
 
-static void fake_kick(void *opaque, QemuThread *thread)
+static uint64_t fake_present(void *opaque, const PrefaultChunk *chunk,
+                             bool *present)
+{
+    Fake *f = opaque;
+    uint64_t first = chunk->gpa / PAGE, end = first + chunk->size / PAGE;
+    uint64_t page = first;
+
+    g_assert_true(chunk->present_only);
+    while (page < end && f->absent[page] == f->absent[first]) {
+        page++;
+    }
+    *present = !f->absent[first];
+    return (page - first) * PAGE;
+}
+
+static void fake_settle(void *opaque, const PrefaultChunk *piece, bool mapped)
 {
     Fake *f = opaque;
 
-    qatomic_inc(&f->kicks);
+    g_assert_cmpuint(fake_marked(f, f->mapped, piece->gpa, piece->size), ==,
+                     mapped ? piece->size : 0);
+    fake_mark(f, mapped ? f->told_mapped : f->told_never, piece->gpa,
+              piece->size);
+}
+
+static void fake_later(void *opaque, const PrefaultChunk *piece)
+{
+    Fake *f = opaque;
+
+    g_assert_cmpuint(fake_marked(f, f->populated, piece->gpa, piece->size), ==,
+                     fake_shared_part(f, piece->gpa, piece->size));
+    g_assert_cmpuint(fake_marked(f, f->mapped, piece->gpa, piece->size), ==, 0);
+    fake_mark(f, f->told_later, piece->gpa, piece->size);
+    qatomic_inc(&f->later_calls);
 }
 
 static void fake_done(void *opaque)
@@ -157,10 +196,12 @@ static void fake_done(void *opaque)
     qatomic_inc(&f->done_calls);
 }
 
-static const PrefaultEngineOps fake_ops = {
+static const PrefaultOps fake_ops = {
+    .present = fake_present,
     .populate = fake_populate,
     .map = fake_map,
-    .kick = fake_kick,
+    .settle = fake_settle,
+    .later = fake_later,
     .done = fake_done,
 };
 
@@ -177,17 +218,31 @@ static inline Fake *fake_new(size_t page_size)
 {
     PrefaultSection all = {
         .size = GUEST,
-        .host = (uint8_t *)(uintptr_t)0x700000000000ULL,
+        .host = FAKE_HOST,
         .page_size = page_size,
     };
 
     return fake_new_sections(&all, 1);
 }
 
+static inline Fake *fake_new_present_only(void)
+{
+    PrefaultSection all = {
+        .size = GUEST,
+        .host = FAKE_HOST,
+        .page_size = PAGE,
+        .present_only = true,
+    };
+    Fake *f = fake_new_sections(&all, 1);
+
+    f->present_only = true;
+    return f;
+}
+
 /* The second half is private */
 static inline Fake *fake_new_private(void)
 {
-    uint8_t *host = (uint8_t *)(uintptr_t)0x700000000000ULL;
+    uint8_t *host = FAKE_HOST;
     PrefaultSection halves[] = {
         { .size = GUEST / 2, .host = host, .page_size = PAGE },
         { .gpa = GUEST / 2, .ram_addr = GUEST / 2, .size = GUEST / 2,
@@ -208,7 +263,7 @@ static inline void fake_free(Fake *f)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fake, fake_free)
 
-static inline void fake_start_ops(Fake *f, const PrefaultEngineOps *ops,
+static inline void fake_start_ops(Fake *f, const PrefaultOps *ops,
                                   unsigned threads)
 {
     f->engine = prefault_engine_start(f->plan, ops, f, threads);
@@ -226,7 +281,7 @@ static inline PrefaultOutcome fake_wait(Fake *f)
     PrefaultOutcome outcome = prefault_engine_wait(f->engine);
     unsigned calls = qatomic_read(&f->calls);
 
-    g_assert_cmpuint(qatomic_read(&f->done_calls), ==, 1);
+    g_assert_cmpuint(qatomic_read(&f->done_calls), ==, !f->without_threads);
     g_assert_cmpint(prefault_engine_wait(f->engine), ==, outcome);
     g_assert_cmpuint(qatomic_read(&f->calls), ==, calls);
     return outcome;
@@ -249,15 +304,37 @@ static inline void assert_progress(Fake *f, uint64_t populated,
     g_assert_cmpuint(progress.failed, ==, failed);
     g_assert_cmpuint(fake_marked(f, f->populated, 0, GUEST), ==, populated);
     g_assert_cmpuint(fake_marked(f, f->mapped, 0, GUEST), ==, mapped);
+    g_assert_cmpuint(fake_marked(f, f->told_mapped, 0, GUEST), ==, mapped);
+    g_assert_cmpuint(fake_marked(f, f->told_never, 0, GUEST), ==,
+                     failed + fake_marked(f, f->absent, 0, GUEST));
 }
 
-static inline void assert_private(Fake *f, uint64_t mapped, uint64_t later)
+/* Of a run that completed the engine told what became of each page */
+static inline void assert_each_page_is_told_once(Fake *f)
+{
+    for (unsigned page = 0; page < PAGES; page++) {
+        g_assert_cmpuint(f->told_mapped[page] + f->told_never[page] +
+                         f->told_later[page], ==, 1);
+    }
+}
+
+/* What was left for later, and how much of that is private */
+static inline void assert_later(Fake *f, uint64_t later, uint64_t private_later)
+{
+    PrefaultProgress progress;
+
+    prefault_engine_progress(f->engine, &progress);
+    g_assert_cmpuint(progress.later, ==, later);
+    g_assert_cmpuint(progress.private_later, ==, private_later);
+    g_assert_cmpuint(fake_marked(f, f->told_later, 0, GUEST), ==, later);
+}
+
+static inline void assert_private_mapped(Fake *f, uint64_t mapped)
 {
     PrefaultProgress progress;
 
     prefault_engine_progress(f->engine, &progress);
     g_assert_cmpuint(progress.private_mapped, ==, mapped);
-    g_assert_cmpuint(progress.private_later, ==, later);
 }
 
 static inline void assert_failure(Fake *f, const char *what, int err)
@@ -270,6 +347,39 @@ static inline void assert_failure(Fake *f, const char *what, int err)
     prefault_engine_failure(f->engine, &error);
     g_assert_cmpstr(error_get_pretty(error), ==, expected);
     error_free(error);
+}
+
+/* Scripts that several programs use */
+
+static inline void add_bad(Fake *f, hwaddr gpa)
+{
+    g_assert_cmpint(f->nr_bad, <, ARRAY_SIZE(f->bad));
+    f->bad[f->nr_bad++] = gpa;
+}
+
+/* Map what lies before the bad page, which never succeeds */
+static inline int map_up_to_bad(Fake *f, hwaddr gpa, uint64_t size,
+                                uint64_t *mapped)
+{
+    *mapped = size;
+    for (int i = 0; i < f->nr_bad; i++) {
+        if (f->bad[i] >= gpa && f->bad[i] < gpa + *mapped) {
+            *mapped = f->bad[i] - gpa;
+        }
+    }
+    return *mapped ? 0 : -f->err;
+}
+
+static inline int map_one_mib(Fake *f, hwaddr gpa, uint64_t size,
+                              uint64_t *mapped)
+{
+    *mapped = MIN(size, MiB);
+    return 0;
+}
+
+static inline int populate_fails(Fake *f, const PrefaultChunk *chunk)
+{
+    return -f->err;
 }
 
 /* Poll: what is waited for is a counter of the fake */

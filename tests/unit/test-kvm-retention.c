@@ -2,8 +2,9 @@
  * Tests of memslot retention
  *
  * Random flat views of two address spaces, one after the other, against a
- * model of what the memslots must be.  The memory API is made up here; memslots
- * are deleted and created as KVM's memory listener does.
+ * model of what the memslots must be, and of what has to be mapped again.  The
+ * memory API is made up here; memslots are deleted and created as KVM's memory
+ * listener does.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,6 +35,7 @@ typedef struct Region {
 } Region;
 
 KVMState *kvm_state;
+bool kvm_pre_fault_memory_supported = true;
 
 static Region regions[REGIONS];
 
@@ -55,6 +57,7 @@ typedef struct Space {
 static Space spaces[SPACES];
 static unsigned now;
 static unsigned kept_by_model, changes;
+static GArray *owed;            /* of Piece, by the change under way */
 
 /* The memory API, as far as retention uses it */
 
@@ -103,18 +106,30 @@ bool prefault_is_wanted(void)
     return true;
 }
 
+SysEmuTarget target_arch(void)
+{
+    return SYS_EMU_TARGET_X86_64;
+}
+
 bool kvm_slot_zap_all(void)
 {
     return false;
 }
 
-void kvm_refill_dropped_all(void)
+/* The quirk is not in force here: never all of it */
+void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms)
 {
     g_assert_not_reached();
 }
 
-void kvm_refill_dropped(hwaddr start, hwaddr size)
+void prefault_owe(PrefaultOwedReason reason, hwaddr start, uint64_t size,
+                  unsigned rest_ms)
 {
+    Piece piece = { start, start + size };
+
+    g_assert_cmpint(reason, ==, PREFAULT_OWED_REASON_DROPPED);
+    g_assert_cmpuint(rest_ms, ==, PREFAULT_REST_MS);
+    g_array_append_val(owed, piece);
 }
 
 /* What KVM's memory listener does */
@@ -341,6 +356,21 @@ static bool was_before(const KVMSlot *before, const KVMSlot *slot)
     return false;
 }
 
+static bool is_owed(hwaddr start, hwaddr end)
+{
+    for (unsigned i = 0; i < owed->len; i++) {
+        const Piece *piece = &g_array_index(owed, Piece, i);
+
+        if (piece->start < end && start < piece->end) {
+            /* All of a memslot is, or nothing */
+            g_assert_cmphex(piece->start, <=, start);
+            g_assert_cmphex(piece->end, >=, end);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Change the view, then check memslots and references against the model */
 static void change_and_check(Space *space, GArray *view)
 {
@@ -351,6 +381,7 @@ static void change_and_check(Space *space, GArray *view)
     unsigned slots = 0;
 
     now++;
+    g_array_set_size(owed, 0);
     want_slots(view, wants);
     change_view(space, view);
 
@@ -368,6 +399,10 @@ static void change_and_check(Space *space, GArray *view)
             g_assert_true(!was_there || !is_new);
             kept_by_model += was_there;
         }
+        /* What the vCPUs see of it has to be mapped, and nothing else */
+        g_assert_cmpint(is_owed(want->slot.start_addr, want->slot.start_addr +
+                                want->slot.memory_size), ==,
+                        want->plain && is_new && space == &spaces[0]);
     }
     for (int i = 0; i < SLOTS; i++) {
         slots += space->kml.slots[i].memory_size != 0;
@@ -431,6 +466,7 @@ static GArray *random_view(void)
 static void setup(void)
 {
     now = kept_by_model = changes = 0;
+    owed = g_array_new(false, false, sizeof(Piece));
     for (int i = 0; i < REGIONS; i++) {
         Region *r = &regions[i];
 
@@ -466,6 +502,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    g_array_unref(owed);
     for (int s = 0; s < SPACES; s++) {
         g_free(spaces[s].kml.slots);
         g_array_unref(spaces[s].view);

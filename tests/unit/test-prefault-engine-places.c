@@ -66,10 +66,11 @@ static int populate_together(Fake *f, const PrefaultChunk *chunk)
     return populate_here(f, chunk);
 }
 
-static const PrefaultEngineOps ops_with_places = {
+static const PrefaultOps ops_with_places = {
     .enter = fake_enter,
     .populate = fake_populate,
     .map = fake_map,
+    .settle = fake_settle,
     .done = fake_done,
 };
 

@@ -3,7 +3,8 @@
  *
  * Each test states one property of hw/core/prefault/engine.h, with fake
  * operations that answer what the test wants: see prefault-fake-ops.h.  No
- * memory is touched and no KVM is needed.
+ * memory is touched and no KVM is needed.  What a worker does with a chunk is
+ * tested in test-prefault-work.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,113 +19,10 @@ static const unsigned workers[] = { 1, 2, 8 };
 
 /* Scripts */
 
-static int map_one_page(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
-{
-    *mapped = PAGE;
-    return 0;
-}
-
-static int map_one_mib(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
-{
-    *mapped = MIN(size, MiB);
-    return 0;
-}
-
-/* Half is done, and the answer is an error all the same */
-static int map_progress_with_error(Fake *f, hwaddr gpa, uint64_t size,
-                                   uint64_t *mapped)
-{
-    *mapped = size > PAGE ? ROUND_UP(size / 2, PAGE) : size;
-    return -f->err;
-}
-
-/* Map what lies before the bad page, which never succeeds */
-static int map_up_to_bad(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
-{
-    *mapped = size;
-    for (int i = 0; i < f->nr_bad; i++) {
-        if (f->bad[i] >= gpa && f->bad[i] < gpa + *mapped) {
-            *mapped = f->bad[i] - gpa;
-        }
-    }
-    return *mapped ? 0 : -f->err;
-}
-
-/* Fail so many times, then map it all */
-static int map_after_tries(Fake *f, hwaddr gpa, uint64_t size,
-                           uint64_t *mapped)
-{
-    if (f->times-- > 0) {
-        return -f->err;
-    }
-    *mapped = size;
-    return 0;
-}
-
-/* Sixty interruptions before each 256 KiB */
-static int map_in_fits(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
-{
-    if (f->times++ % 61 < 60) {
-        return -EINTR;
-    }
-    *mapped = MIN(size, 256 * KiB);
-    return 0;
-}
-
-/* Does not return before somebody kicks; at the second try all is well */
-static int map_blocks(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
-{
-    if (qatomic_read(&f->kicks)) {
-        *mapped = size;
-        return 0;
-    }
-    wait_until_at_least(&f->kicks, 1);
-    return -EINTR;
-}
-
-/* The guest's launch is not finished */
-static int map_private_not_yet(Fake *f, hwaddr gpa, uint64_t size,
-                               uint64_t *mapped)
-{
-    if (gpa >= f->private_start) {
-        return -EOPNOTSUPP;
-    }
-    *mapped = size;
-    return 0;
-}
-
 static int map_slowly(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
 {
     g_usleep(20 * 1000);
     *mapped = size;
-    return 0;
-}
-
-static int map_pages_slowly(Fake *f, hwaddr gpa, uint64_t size,
-                            uint64_t *mapped)
-{
-    g_usleep(50);
-    *mapped = MIN(size, 4 * PAGE);
-    return 0;
-}
-
-static int populate_fails(Fake *f, const PrefaultChunk *chunk)
-{
-    return -f->err;
-}
-
-static int populate_after_tries(Fake *f, const PrefaultChunk *chunk)
-{
-    return f->times-- > 0 ? -f->err : 0;
-}
-
-static int populate_poisoned(Fake *f, const PrefaultChunk *chunk)
-{
-    for (int i = 0; i < f->nr_bad; i++) {
-        if (f->bad[i] >= chunk->gpa && f->bad[i] < chunk->gpa + chunk->size) {
-            return -EHWPOISON;
-        }
-    }
     return 0;
 }
 
@@ -195,7 +93,7 @@ static void test_empty_plan_completes(void)
 
 static void test_aliases_are_done_but_not_counted(void)
 {
-    uint8_t *host = (uint8_t *)(uintptr_t)0x700000000000ULL;
+    uint8_t *host = FAKE_HOST;
     PrefaultSection s[] = {
         { .gpa = 0, .size = CHUNK, .host = host, .page_size = PAGE },
         { .gpa = CHUNK, .size = CHUNK, .host = host, .page_size = PAGE },
@@ -210,215 +108,7 @@ static void test_aliases_are_done_but_not_counted(void)
     g_assert_cmpuint(fake_marked(f, f->mapped, 0, GUEST), ==, 2 * CHUNK);
 }
 
-static void test_populate_only(void)
-{
-    static const PrefaultEngineOps ops = {
-        .populate = fake_populate,
-        .done = fake_done,
-    };
-    g_autoptr(Fake) f = fake_new(PAGE);
-
-    fake_start_ops(f, &ops, 2);
-    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
-    assert_progress(f, GUEST, 0, 0);
-}
-
-static void test_partial_progress_goes_on(void)
-{
-    g_autoptr(Fake) f = fake_new(PAGE);
-
-    f->map = map_one_page;
-    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
-    assert_progress(f, GUEST, GUEST, 0);
-    g_assert_cmpuint(f->map_calls, ==, PAGES);
-}
-
-static void test_progress_outweighs_error(void)
-{
-    g_autoptr(Fake) f = fake_new(PAGE);
-
-    f->map = map_progress_with_error;
-    f->err = EFAULT;
-    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
-    assert_progress(f, GUEST, GUEST, 0);
-}
-
-static void test_retries_then_completes(void)
-{
-    static const struct {
-        int (*populate)(Fake *f, const PrefaultChunk *chunk);
-        int (*map)(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped);
-        int err, times;
-    } cases[] = {
-        { NULL, map_after_tries, EINTR, 50 },
-        { NULL, map_after_tries, EAGAIN, 200 },
-        { NULL, map_in_fits, EINTR, 0 },    /* progress resets the count */
-        { populate_after_tries, NULL, EINTR, 50 },
-        { populate_after_tries, NULL, EAGAIN, 200 },
-    };
-
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        g_autoptr(Fake) f = fake_new(PAGE);
-
-        f->populate = cases[i].populate;
-        f->map = cases[i].map;
-        f->err = cases[i].err;
-        f->times = cases[i].times;
-        g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_COMPLETED);
-        assert_progress(f, GUEST, GUEST, 0);
-    }
-}
-
-/* Pages that are left out */
-
-static void test_page_interrupted_for_ever_is_left_out(void)
-{
-    g_autoptr(Fake) f = fake_new(PAGE);
-
-    f->map = map_up_to_bad;
-    f->err = EINTR;
-    f->bad[f->nr_bad++] = 0;
-    f->bad[f->nr_bad++] = CHUNK + 7 * PAGE;
-    f->bad[f->nr_bad++] = GUEST - PAGE;
-    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
-    assert_progress(f, GUEST, GUEST - 3 * PAGE, 3 * PAGE);
-    for (int i = 0; i < f->nr_bad; i++) {
-        g_assert_cmpuint(fake_marked(f, f->mapped, f->bad[i], PAGE), ==, 0);
-    }
-    g_assert_cmpuint(f->map_calls, <, 1000);
-}
-
-static void test_poisoned_pages_are_left_out(void)
-{
-    static const size_t page_sizes[] = { PAGE, 2 * MiB };
-
-    for (int i = 0; i < ARRAY_SIZE(page_sizes); i++) {
-        g_autoptr(Fake) f = fake_new(page_sizes[i]);
-
-        f->populate = populate_poisoned;
-        f->bad[f->nr_bad++] = 0;
-        f->bad[f->nr_bad++] = 2 * CHUNK + 700 * PAGE;
-        f->bad[f->nr_bad++] = GUEST - PAGE;
-        g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
-        assert_progress(f, GUEST - 3 * page_sizes[i],
-                        GUEST - 3 * page_sizes[i], 3 * page_sizes[i]);
-        for (int n = 0; n < f->nr_bad; n++) {
-            hwaddr gpa = ROUND_DOWN(f->bad[n], page_sizes[i]);
-
-            g_assert_cmpuint(fake_marked(f, f->populated, gpa, page_sizes[i]),
-                             ==, 0);
-        }
-    }
-}
-
 /* Runs that fail */
-
-static const int fatal_errnos[] = {
-    ENOENT, EOPNOTSUPP, EINVAL, ENOMEM, EFAULT, EIO, ENODEV, ENXIO, ENOTTY,
-    EPERM, EBADF, ENOSPC,
-};
-
-static void test_private_is_mapped_alone(void)
-{
-    for (int i = 0; i < ARRAY_SIZE(workers); i++) {
-        g_autoptr(Fake) f = fake_new_private();
-
-        g_assert_cmpint(fake_run(f, workers[i]), ==,
-                        PREFAULT_OUTCOME_COMPLETED);
-        assert_progress(f, GUEST / 2, GUEST, 0);
-        assert_private(f, GUEST / 2, 0);
-    }
-}
-
-static void test_private_can_be_for_later(void)
-{
-    for (int i = 0; i < ARRAY_SIZE(workers); i++) {
-        g_autoptr(Fake) f = fake_new_private();
-
-        f->map = map_private_not_yet;
-        g_assert_cmpint(fake_run(f, workers[i]), ==,
-                        PREFAULT_OUTCOME_COMPLETED);
-        assert_progress(f, GUEST / 2, GUEST / 2, 0);
-        assert_private(f, 0, GUEST / 2);
-    }
-}
-
-static void test_poisoned_private_page_is_left_out(void)
-{
-    g_autoptr(Fake) f = fake_new_private();
-
-    f->map = map_up_to_bad;
-    f->err = EHWPOISON;
-    f->bad[f->nr_bad++] = GUEST / 2 + 5 * PAGE;
-    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
-    assert_progress(f, GUEST / 2, GUEST - PAGE, PAGE);
-    assert_private(f, GUEST / 2 - PAGE, 0);
-}
-
-static void test_map_error_fails_at_once(void)
-{
-    for (int i = 0; i < ARRAY_SIZE(fatal_errnos); i++) {
-        g_autoptr(Fake) f = fake_new(PAGE);
-
-        f->map = map_up_to_bad;
-        f->bad[f->nr_bad++] = CHUNK + MiB;
-        f->err = fatal_errnos[i];
-        g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_FAILED);
-        assert_failure(f, "mapping guest memory 0x500000-0x7fffff", f->err);
-        assert_progress(f, 2 * CHUNK, CHUNK + MiB, 0);
-        g_assert_cmpuint(f->map_calls, ==, 3);
-    }
-}
-
-static void test_populate_error_fails_at_once(void)
-{
-    for (int i = 0; i < ARRAY_SIZE(fatal_errnos); i++) {
-        g_autoptr(Fake) f = fake_new(PAGE);
-
-        f->populate = populate_fails;
-        f->err = fatal_errnos[i];
-        g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_FAILED);
-        assert_failure(f, "populating guest memory 0x0-0x3fffff", f->err);
-        assert_progress(f, 0, 0, 0);
-        g_assert_cmpuint(f->calls, ==, 1);
-    }
-}
-
-static void test_success_without_progress_fails(void)
-{
-    g_autoptr(Fake) f = fake_new(PAGE);
-
-    f->map = map_up_to_bad;
-    f->bad[f->nr_bad++] = MiB;
-    f->err = 0;
-    g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_FAILED);
-    assert_failure(f, "mapping guest memory 0x100000-0x3fffff", EIO);
-    g_assert_cmpuint(f->map_calls, ==, 2);
-}
-
-static void test_retries_are_bounded(void)
-{
-    static const struct {
-        int (*populate)(Fake *f, const PrefaultChunk *chunk);
-        int err;
-        const char *what;
-    } cases[] = {
-        { NULL, EAGAIN, "mapping guest memory 0x0-0x3fffff" },
-        { populate_fails, EAGAIN, "populating guest memory 0x0-0x3fffff" },
-        { populate_fails, EINTR, "populating guest memory 0x0-0x3fffff" },
-    };
-
-    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        g_autoptr(Fake) f = fake_new(PAGE);
-
-        f->populate = cases[i].populate;
-        f->map = map_up_to_bad;
-        f->bad[f->nr_bad++] = 0;
-        f->err = cases[i].err;
-        g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_FAILED);
-        assert_failure(f, cases[i].what, f->err);
-    }
-}
 
 static void test_first_failure_is_reported(void)
 {
@@ -508,16 +198,16 @@ static void test_cancel_after_the_end_changes_nothing(void)
                     PREFAULT_OUTCOME_COMPLETED);
 }
 
-static void test_wait_kicks_a_map_that_blocks(void)
+static void test_wait_is_for_the_map_under_way(void)
 {
     g_autoptr(Fake) f = fake_new(PAGE);
 
-    f->map = map_blocks;
+    f->map = map_slowly;
     fake_start(f, 2);
-    wait_until_at_least(&f->in_map, 2);
+    wait_until_at_least(&f->in_map, 1);
     prefault_engine_cancel(f->engine);
     g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_CANCELLED);
-    g_assert_cmpuint(f->map_calls, ==, 2);
+    g_assert_cmpuint(qatomic_read(&f->in_map), ==, 0);
 }
 
 static void test_free_while_running(void)
@@ -525,83 +215,101 @@ static void test_free_while_running(void)
     Fake *f = fake_new(PAGE);
 
     prefault_engine_free(NULL);
-    f->map = map_blocks;
+    f->map = map_slowly;
     fake_start(f, 2);
     wait_until_at_least(&f->in_map, 1);
     fake_free(f);
 }
 
-/* Plans that no longer hold: no map is under way once the caller knows */
+/* No threads: the caller works */
 
-static void fake_invalidate(Fake *f)
+static const PrefaultOps ops_without_done = {
+    .populate = fake_populate,
+    .map = fake_map,
+    .settle = fake_settle,
+    .later = fake_later,
+};
+
+static Fake *fake_new_here(void)
 {
-    prefault_engine_invalidate(f->engine);
-    g_assert_cmpuint(qatomic_read(&f->in_map), ==, 0);
-    qatomic_set(&f->barred, true);
+    Fake *f = fake_new(PAGE);
+
+    f->without_threads = true;
+    fake_start_ops(f, &ops_without_done, 0);
+    return f;
 }
 
-static void test_invalidate_waits_for_map(void)
+/* @opaque: after how many chunks to stop */
+static bool go_on_for(void *opaque)
 {
-    static const PrefaultEngineOps without_kick = {
-        .populate = fake_populate,
-        .map = fake_map,
-        .done = fake_done,
-    };
-    g_autoptr(Fake) f = fake_new(PAGE);
+    unsigned *chunks = opaque;
 
-    f->map = map_slowly;
-    fake_start_ops(f, &without_kick, 2);
-    wait_until_at_least(&f->in_map, 1);
-    fake_invalidate(f);
-    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_STALE);
+    return --*chunks;
 }
 
-static void test_invalidate_kicks_a_map_that_blocks(void)
+static void test_work_here_completes(void)
 {
-    g_autoptr(Fake) f = fake_new(PAGE);
+    g_autoptr(Fake) f = fake_new_here();
+    unsigned chunks = UINT_MAX;
 
-    f->map = map_blocks;
-    fake_start(f, 2);
-    wait_until_at_least(&f->in_map, 1);
-    fake_invalidate(f);
-    g_assert_cmpuint(qatomic_read(&f->kicks), >=, 1);
-    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_STALE);
+    g_assert_cmpint(prefault_engine_progress(f->engine, NULL), ==,
+                    PREFAULT_OUTCOME_RUNNING);
+    prefault_engine_work(f->engine, go_on_for, &chunks);
+    g_assert_cmpuint(UINT_MAX - chunks, ==, GUEST / CHUNK);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+    assert_progress(f, GUEST, GUEST, 0);
 }
 
-/* Cancelled first: what is under way is waited for all the same */
-static void test_invalidate_after_cancel_waits_too(void)
+/* And then it is freed, not being done */
+static void test_work_here_for_a_while(void)
 {
-    g_autoptr(Fake) f = fake_new(PAGE);
+    for (unsigned n = 1; n <= GUEST / CHUNK; n++) {
+        g_autoptr(Fake) f = fake_new_here();
+        unsigned chunks = n;
 
-    f->map = map_slowly;
-    fake_start(f, 2);
-    wait_until_at_least(&f->in_map, 1);
-    prefault_engine_cancel(f->engine);
-    fake_invalidate(f);
-    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_CANCELLED);
-}
-
-/* One race on purpose: invalidate at random while four workers map */
-static void test_invalidate_at_random(void)
-{
-    const guint32 seed = 20253;
-    g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
-    unsigned rounds = 200, in_flight = 0, stale = 0;
-
-    for (unsigned i = 0; i < rounds; i++) {
-        g_autoptr(Fake) f = fake_new(PAGE);
-
-        f->map = map_pages_slowly;
-        fake_start(f, 4);
-        g_usleep(g_rand_int_range(rand, 0, 2000));
-        in_flight += qatomic_read(&f->in_map) > 0;
-        fake_invalidate(f);
-        stale += fake_wait(f) == PREFAULT_OUTCOME_STALE;
+        prefault_engine_work(f->engine, go_on_for, &chunks);
+        g_assert_cmpint(prefault_engine_progress(f->engine, NULL), ==,
+                        PREFAULT_OUTCOME_RUNNING);
+        assert_progress(f, n * CHUNK, n * CHUNK, 0);
+        prefault_engine_cancel(f->engine);
+        g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_CANCELLED);
     }
-    g_test_message("seed %u: %u rounds, %u stale, %u with a map in flight",
-                   seed, rounds, stale, in_flight);
-    g_assert_cmpuint(stale, >, 0);
-    g_assert_cmpuint(in_flight, >, 0);
+}
+
+static void test_work_here_goes_on(void)
+{
+    g_autoptr(Fake) f = fake_new_here();
+
+    for (unsigned n = 1; n <= GUEST / CHUNK; n++) {
+        unsigned chunks = 1;
+
+        prefault_engine_work(f->engine, go_on_for, &chunks);
+        assert_progress(f, n * CHUNK, n * CHUNK, 0);
+    }
+    prefault_engine_work(f->engine, go_on_for, NULL);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+}
+
+static void test_work_here_of_a_cancelled_run(void)
+{
+    g_autoptr(Fake) f = fake_new_here();
+
+    prefault_engine_cancel(f->engine);
+    prefault_engine_work(f->engine, go_on_for, NULL);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_CANCELLED);
+    g_assert_cmpuint(f->calls, ==, 0);
+}
+
+static void test_work_here_is_stopped(void)
+{
+    g_autoptr(Fake) f = fake_new_here();
+    unsigned chunks = UINT_MAX;
+
+    f->act_at = 3;              /* the second chunk is populated */
+    f->act = act_invalidate;
+    prefault_engine_work(f->engine, go_on_for, &chunks);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_STALE);
+    assert_progress(f, 2 * CHUNK, CHUNK, 0);
 }
 
 #define ADD(name, test) g_test_add_func("/prefault/engine/" name, test)
@@ -614,29 +322,17 @@ int main(int argc, char **argv)
     ADD("completes", test_completes_with_exact_figures);
     ADD("completes/empty", test_empty_plan_completes);
     ADD("completes/alias", test_aliases_are_done_but_not_counted);
-    ADD("completes/populate-only", test_populate_only);
-    ADD("completes/partial-progress", test_partial_progress_goes_on);
-    ADD("completes/progress-and-error", test_progress_outweighs_error);
-    ADD("completes/retries", test_retries_then_completes);
-    ADD("leaves-out/interrupted", test_page_interrupted_for_ever_is_left_out);
-    ADD("leaves-out/poisoned", test_poisoned_pages_are_left_out);
-    ADD("leaves-out/poisoned-private", test_poisoned_private_page_is_left_out);
-    ADD("private/alone", test_private_is_mapped_alone);
-    ADD("private/later", test_private_can_be_for_later);
-    ADD("fails/map", test_map_error_fails_at_once);
-    ADD("fails/populate", test_populate_error_fails_at_once);
-    ADD("fails/no-progress", test_success_without_progress_fails);
-    ADD("fails/retries-bounded", test_retries_are_bounded);
     ADD("fails/first-reported", test_first_failure_is_reported);
     ADD("stops/cancel-every-step", test_cancel_at_every_step);
     ADD("stops/cancel-retries", test_cancel_ends_retries);
     ADD("stops/first-reason", test_first_reason_to_stop_counts);
     ADD("stops/after-end", test_cancel_after_the_end_changes_nothing);
-    ADD("stops/wait-kicks", test_wait_kicks_a_map_that_blocks);
+    ADD("stops/wait", test_wait_is_for_the_map_under_way);
     ADD("stops/free", test_free_while_running);
-    ADD("invalidate/waits", test_invalidate_waits_for_map);
-    ADD("invalidate/kicks", test_invalidate_kicks_a_map_that_blocks);
-    ADD("invalidate/cancelled", test_invalidate_after_cancel_waits_too);
-    ADD("invalidate/random", test_invalidate_at_random);
+    ADD("here/completes", test_work_here_completes);
+    ADD("here/a-while", test_work_here_for_a_while);
+    ADD("here/goes-on", test_work_here_goes_on);
+    ADD("here/cancelled", test_work_here_of_a_cancelled_run);
+    ADD("here/stopped", test_work_here_is_stopped);
     return g_test_run();
 }

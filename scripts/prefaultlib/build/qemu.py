@@ -26,7 +26,11 @@ def programs(pattern):
 UNIT_TESTS = programs('tests/unit/test-*.c')
 # Those with threads: what TSan looks at
 THREADED = ['tests/unit/test-prefault-engine',
-            'tests/unit/test-prefault-engine-places']
+            'tests/unit/test-prefault-engine-places',
+            'tests/unit/test-prefault-gate',
+            'tests/unit/test-prefault-ledger',
+            'tests/unit/test-prefault-work',
+            'tests/unit/test-prefault-work-kinds']
 QTESTS = programs('tests/qtest/*-test.c')
 X86 = '--target-list=x86_64-softmmu'
 VARIANT_TARGETS = ['qemu-system-x86_64', 'qemu-system-aarch64']
