@@ -45,6 +45,7 @@ class BedTest(unittest.TestCase):
     """
 
     kind = bed.BedMachine
+    triggers = 0                # files of trigger() so far
 
     @classmethod
     def setUpClass(cls):
@@ -139,6 +140,17 @@ class BedTest(unittest.TestCase):
         self.assertLessEqual(faults, 2)
         self.assertEqual(qemu.vm_stats()['pages_2m'], huge)
         return figures
+
+    def trigger(self):
+        """A path for rules with when=: they rest until the machine's write()."""
+        BedTest.triggers += 1
+        path = self.machine.scratch(f'now{BedTest.triggers}')
+        self.addCleanup(self.put_away, path)
+        return path
+
+    def put_away(self, path):
+        """The path's rules rest again."""
+        self.machine.run('/bin/rm', '-f', path)
 
     def flip_pam(self, qemu):
         """As firmware does: 64 KiB below 1 MiB from ROM to RAM and back.

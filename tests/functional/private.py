@@ -11,8 +11,6 @@ WORD_IN_PAGE = 0xff8            # where the guest's sweep writes its number
 class PrivateTest(BedTest):
     """A test in the bed whose KVM has KVM_X86_SW_PROTECTED_VM."""
 
-    files = 0
-
     def private(self, state, *extra, machine='microvm', mem='64M', **options):
         """Start QEMU with a guest whose RAM begins 'private' or 'shared'."""
         return self.guest(
@@ -26,17 +24,6 @@ class PrivateTest(BedTest):
         qemu = self.private(state, *extra, wait=True, **options)
         self.let_run(qemu)
         return qemu
-
-    def trigger(self):
-        """A path for rules with when=: they rest until fire()."""
-        PrivateTest.files += 1
-        path = self.machine.scratch(f'now{PrivateTest.files}')
-        self.addCleanup(self.put_away, path)
-        return path
-
-    def put_away(self, path):
-        """The path's rules rest again."""
-        self.machine.run('/bin/rm', '-f', path)
 
     def fire(self, qemu, path):
         """The path's rules apply from now on; the vCPU left KVM_RUN for one."""

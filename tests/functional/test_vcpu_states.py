@@ -66,5 +66,89 @@ class PluggedWhileAResetIsHeld(BedTest):
         self.assert_comes_up(qemu)
 
 
+# As a vCPU that a nested guest runs on
+NESTED = 'ioctl:KVM_PRE_FAULT_MEMORY:when={}:errno=EOPNOTSUPP'
+
+
+class NestedGuest(BedTest):
+    """KVM maps no memory for a vCPU in which a nested guest runs.  A guest that
+    ran may run on: what cannot be mapped now is no reason to keep it."""
+
+    def stopped(self, rule, **options):
+        """A guest that ran and is stopped; from now on the rule applies."""
+        path = self.trigger()
+        qemu = self.running('on', inject=rule.format(path), **options)
+        qemu.qmp('stop')
+        self.machine.write(path, '')
+        return qemu
+
+    def assert_goes_on(self, qemu):
+        """The run has its end; cont lets the guest run, which does."""
+        since = qemu.qmp('prefault-start').sent_ns
+        self.completed(qemu, since)
+        qemu.qmp('cont')
+        self.until(lambda: self.query(qemu)['status'] != 'active', 'over')
+        self.assertEqual(self.run_state(qemu), 'running')
+        qemu.sweep()
+
+    def test_in_the_only_vcpu(self):
+        qemu = self.stopped(NESTED)
+        self.assert_goes_on(qemu)
+        self.assert_injected(qemu)
+
+    def test_in_one_of_two(self):
+        """The other one maps all."""
+        qemu = self.stopped(NESTED + ':vcpu=1', smp=2)
+        self.assert_goes_on(qemu)
+        info = self.query(qemu)
+        self.assertEqual(info['status'], 'completed')
+        self.assertEqual(info['mapped'], info['total'])
+        self.assert_injected(qemu)
+
+
+class RequestThatComesToNothing(BedTest):
+    """It was nobody's condition: a guest that was ready stays so."""
+
+    def assert_runs_at_once(self, qemu):
+        """Without a run before it."""
+        status = self.query(qemu)['status']
+        ends = [event.name for event in qemu.events].count(
+            'PREFAULT_COMPLETED')
+        qemu.qmp('cont')
+        self.assertEqual(self.run_state(qemu), 'running')
+        self.assertEqual(self.query(qemu)['status'], status)
+        self.assertEqual([event.name for event in qemu.events].count(
+            'PREFAULT_COMPLETED'), ends)
+        self.assertEqual(qemu.sweep()[1], 0)
+
+    def test_it_fails(self):
+        path = self.trigger()
+        qemu = self.running('on', inject='madvise:MADV_POPULATE_WRITE:'
+                            f'when={path}:errno=ENOMEM')
+        qemu.qmp('stop')
+        self.machine.write(path, '')
+        since = qemu.qmp('prefault-start').sent_ns
+        self.assertEqual(self.completed(qemu, since).data['status'], 'failed')
+        self.assert_runs_at_once(qemu)
+        self.assert_injected(qemu)
+
+    def test_it_is_cancelled(self):
+        qemu = self.running('on', inject=SLOW)
+        qemu.qmp('stop')
+        qemu.qmp('prefault-start')
+        qemu.qmp('prefault-cancel')
+        self.assertEqual(self.query(qemu)['status'], 'cancelled')
+        self.assert_runs_at_once(qemu)
+
+    def test_it_is_stopped(self):
+        """The same by 'stop', of a guest that is stopped already."""
+        qemu = self.running('on', inject=SLOW)
+        qemu.qmp('stop')
+        qemu.qmp('prefault-start')
+        qemu.qmp('stop')
+        self.assertEqual(self.query(qemu)['status'], 'cancelled')
+        self.assert_runs_at_once(qemu)
+
+
 if __name__ == '__main__':
     unittest.main()

@@ -14,7 +14,8 @@
  *   SELECTOR  ioctl: the request, madvise: the advice, fallocate: the mode;
  *             a name of the table below, a number, or '*' for all
  *   ARGUMENT  a number.  ioctl: the third argument itself, of KVM_ENABLE_CAP the
- *             capability, of KVM_SET_MEMORY_ATTRIBUTES the attributes;
+ *             capability, of KVM_SET_MEMORY_ATTRIBUTES the attributes, of
+ *             KVM_GET_MSRS and KVM_SET_MSRS the first register's number;
  *             madvise and fallocate: the length
  *   errno=E   fail with E (name or number) without calling; 0: pretend
  *             success without calling
@@ -24,7 +25,10 @@
  *   exit=N    KVM_RUN only, with errno= or return=: before it returns, kvm_run
  *             says exit reason N, and flags=N, gpa=N and size=N (default 0) of
  *             a memory fault
+ *   vcpu=N    ioctl only: only calls on this vCPU, by its number
  *   delay-ms=N, delay-us=N   sleep before the call
+ *   until-signal=N           sleep until the thread gets a signal, for N ms at
+ *                            most; with errno=EINTR a call that gets nowhere
  *   when=PATH                only calls while this file is there match
  *   from=N, count=N          only calls N .. N+count-1 of those that match
  *                            (from 1; count 0, the default, is for ever)
@@ -125,6 +129,25 @@ static int fabricated_run(int fd, const struct rule *rule)
     return rule ? rule_result(rule) : result;
 }
 
+/* The number of each vCPU, plus 1, by its file descriptor */
+enum { MAX_FDS = 1024 };
+static atomic_int vcpu_numbers[MAX_FDS];
+
+static int vcpu_of(int fd)
+{
+    return fd >= 0 && fd < MAX_FDS ? vcpu_numbers[fd] - 1 : -1;
+}
+
+static int create_vcpu(int fd, void *number)
+{
+    int vcpu = REAL(ioctl)(fd, KVM_CREATE_VCPU, number);
+
+    if (vcpu >= 0 && vcpu < MAX_FDS) {
+        vcpu_numbers[vcpu] = (unsigned long)number + 1;
+    }
+    return vcpu;
+}
+
 static unsigned long ioctl_argument(unsigned int request, void *arg)
 {
     switch (request) {
@@ -132,6 +155,9 @@ static unsigned long ioctl_argument(unsigned int request, void *arg)
         return ((struct kvm_enable_cap *)arg)->cap;
     case KVM_SET_MEMORY_ATTRIBUTES:
         return ((struct kvm_memory_attributes *)arg)->attributes;
+    case (unsigned int)KVM_GET_MSRS:
+    case KVM_SET_MSRS:
+        return ((struct kvm_msrs *)arg)->entries[0].index;
     default:
         return (unsigned long)arg;
     }
@@ -147,9 +173,10 @@ int ioctl(int fd, unsigned long request, ...)
     arg = va_arg(args, void *);
     va_end(args);
     rule = rules_apply(CALL_IOCTL, (unsigned int)request,
-                       ioctl_argument(request, arg));
+                       ioctl_argument(request, arg), vcpu_of(fd));
     if (!rule) {
-        return REAL(ioctl)(fd, request, arg);
+        return request == KVM_CREATE_VCPU ? create_vcpu(fd, arg)
+                                          : REAL(ioctl)(fd, request, arg);
     }
     if (rule->exit.is_set) {
         return fabricated_run(fd, rule);
@@ -160,7 +187,7 @@ int ioctl(int fd, unsigned long request, ...)
 
 int madvise(void *address, size_t length, int advice)
 {
-    const struct rule *rule = rules_apply(CALL_MADVISE, advice, length);
+    const struct rule *rule = rules_apply(CALL_MADVISE, advice, length, -1);
 
     return rule ? rule_result(rule) : REAL(madvise)(address, length, advice);
 }
@@ -168,7 +195,7 @@ int madvise(void *address, size_t length, int advice)
 /* QEMU's: it is compiled for large files, where this name stands for fallocate */
 int fallocate64(int fd, int mode, off64_t offset, off64_t length)
 {
-    const struct rule *rule = rules_apply(CALL_FALLOCATE, mode, length);
+    const struct rule *rule = rules_apply(CALL_FALLOCATE, mode, length, -1);
 
     return rule ? rule_result(rule)
                 : REAL(fallocate64)(fd, mode, offset, length);
@@ -181,14 +208,15 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
 
 int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
 {
-    const struct rule *rule = rules_apply(CALL_SCHED_SETAFFINITY, 0, 0);
+    const struct rule *rule = rules_apply(CALL_SCHED_SETAFFINITY, 0, 0, -1);
 
     return rule ? rule_result(rule) : REAL(sched_setaffinity)(pid, size, set);
 }
 
 int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *set)
 {
-    const struct rule *rule = rules_apply(CALL_PTHREAD_SETAFFINITY_NP, 0, 0);
+    const struct rule *rule = rules_apply(CALL_PTHREAD_SETAFFINITY_NP, 0, 0,
+                                          -1);
 
     /* this one returns its error number instead of setting errno */
     return rule ? (rule->error ? rule->error : (int)rule->result)
@@ -197,7 +225,7 @@ int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *set)
 
 long set_mempolicy(int mode, const unsigned long *nodes, unsigned long bits)
 {
-    const struct rule *rule = rules_apply(CALL_SET_MEMPOLICY, mode, 0);
+    const struct rule *rule = rules_apply(CALL_SET_MEMPOLICY, mode, 0, -1);
 
     return rule ? rule_result(rule) : REAL(set_mempolicy)(mode, nodes, bits);
 }

@@ -42,6 +42,10 @@ static const struct {
     NAME(CALL_IOCTL, KVM_SET_MEMORY_ATTRIBUTES),
     NAME(CALL_IOCTL, KVM_CREATE_GUEST_MEMFD),
     NAME(CALL_IOCTL, KVM_GET_DIRTY_LOG),
+    NAME(CALL_IOCTL, KVM_GET_SREGS2),
+    NAME(CALL_IOCTL, KVM_SET_SREGS2),
+    NAME(CALL_IOCTL, KVM_GET_MSRS),
+    NAME(CALL_IOCTL, KVM_SET_MSRS),
     { CALL_MADVISE, "MADV_POPULATE_READ", 22 },
     { CALL_MADVISE, "MADV_POPULATE_WRITE", 23 },
     NAME(CALL_MADVISE, MADV_HUGEPAGE),
@@ -115,8 +119,10 @@ static int parse_ioctl_option(struct rule *rule, const char *key,
 {
     struct fabricated_exit *exit = &rule->exit;
 
-    if (rule->selector == (unsigned int)KVM_PRE_FAULT_MEMORY &&
-        !strcmp(key, "shrink")) {
+    if (rule->call == CALL_IOCTL && !strcmp(key, "vcpu")) {
+        rule->vcpu = number(rule->text, value);
+    } else if (rule->selector == (unsigned int)KVM_PRE_FAULT_MEMORY &&
+               !strcmp(key, "shrink")) {
         rule->shrink = number(rule->text, value);
     } else if (rule->selector != (unsigned int)KVM_RUN) {
         return 0;
@@ -153,6 +159,8 @@ static void parse_option(struct rule *rule, char *key)
         rule->delay_us = 1000 * number(rule->text, value);
     } else if (!strcmp(key, "delay-us")) {
         rule->delay_us = number(rule->text, value);
+    } else if (!strcmp(key, "until-signal")) {
+        rule->until_signal_us = 1000 * number(rule->text, value);
     } else if (!strcmp(key, "from")) {
         rule->from = number(rule->text, value);
     } else if (!strcmp(key, "count")) {
@@ -174,6 +182,7 @@ static void parse_rule(char *text)
     }
     rule->text = text;
     rule->from = 1;
+    rule->vcpu = -1;
     part = strsep(&copy, ":");
     while (rule->call < CALLS && strcmp(part, call_names[rule->call])) {
         rule->call++;
@@ -224,12 +233,13 @@ __attribute__((destructor)) static void inject_end(void)
 
 /* Count the call for @rule; tell whether the rule applies to it. */
 static int rule_hit(struct rule *rule, enum call call,
-                    unsigned long selector, unsigned long argument)
+                    unsigned long selector, unsigned long argument, int vcpu)
 {
     unsigned long n;
 
     if (rule->call != call || (!rule->any && rule->selector != selector) ||
         (rule->has_argument && rule->argument != argument) ||
+        (rule->vcpu != -1 && rule->vcpu != vcpu) ||
         (rule->when && access(rule->when, F_OK))) {
         return 0;
     }
@@ -241,28 +251,33 @@ static int rule_hit(struct rule *rule, enum call call,
     return 1;
 }
 
+/* Returns early with EINTR if a signal comes, unless all of it is to be slept */
+static void sleep_us(unsigned long us, int all)
+{
+    struct timespec left = { us / 1000000, us % 1000000 * 1000 };
+
+    while (us && nanosleep(&left, &left) && errno == EINTR && all) {
+    }
+}
+
 const struct rule *rules_apply(enum call call, unsigned long selector,
-                               unsigned long argument)
+                               unsigned long argument, int vcpu)
 {
     const struct rule *decision = NULL;
-    unsigned long delay_us = 0;
+    unsigned long delay_us = 0, until_signal_us = 0;
 
     for (struct rule *rule = rules; rule < rules + nr_rules; rule++) {
-        if (rule_hit(rule, call, selector, argument)) {
+        if (rule_hit(rule, call, selector, argument, vcpu)) {
             delay_us += rule->delay_us;
+            until_signal_us += rule->until_signal_us;
             if (!decision && (rule->decides || rule->shrink)) {
                 decision = rule;
             }
         }
     }
-    if (delay_us) {
-        struct timespec left = { delay_us / 1000000,
-                                 delay_us % 1000000 * 1000 };
-
-        /* a signal must not shorten it: tests count on the time */
-        while (nanosleep(&left, &left) && errno == EINTR) {
-        }
-    }
+    /* a signal must not shorten a delay: tests count on the time */
+    sleep_us(delay_us, 1);
+    sleep_us(until_signal_us, 0);
     return decision;
 }
 

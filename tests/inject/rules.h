@@ -33,20 +33,23 @@ struct fabricated_exit {
  * struct rule: one rule of PREFAULT_INJECT
  * @text: as it was given
  * @when: the rule rests while this file is not there; NULL: it never rests
+ * @vcpu: only of the vCPU with this number; -1: whatever the vCPU
  * @any: whatever the selector; else only @selector
  * @has_argument: only if the argument is @argument, too
  * @decides: errno= or return= was given: the call is not made
  * @error: what errno is then; 0: the result is @result
  * @shrink: bytes that KVM_PRE_FAULT_MEMORY maps at most; 0: all
  * @exit: with @decides, for KVM_RUN
+ * @until_signal_us: sleep so long, or until a signal comes
  * @calls: calls that match
  * @hits: those that @from and @count let through
  */
 struct rule {
     char *text, *when;
     enum call call;
-    int any, has_argument, decides, error;
-    unsigned long selector, argument, shrink, from, count, delay_us;
+    int vcpu, any, has_argument, decides, error;
+    unsigned long selector, argument, shrink, from, count, delay_us,
+                  until_signal_us;
     long result;
     struct fabricated_exit exit;
     atomic_ulong calls, hits;
@@ -57,6 +60,7 @@ struct rule {
  * @call: which function of libc
  * @selector: what it is asked for: ioctl's request, madvise's advice, ...
  * @argument: what else a rule can ask for
+ * @vcpu: the number of the vCPU that is asked; -1: it is none
  *
  * Context: any thread.
  *
@@ -64,7 +68,7 @@ struct rule {
  * call.
  */
 const struct rule *rules_apply(enum call call, unsigned long selector,
-                               unsigned long argument);
+                               unsigned long argument, int vcpu);
 
 /**
  * rule_result: what the program gets to see
