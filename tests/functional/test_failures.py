@@ -14,7 +14,6 @@ FATAL = (
     (POPULATE, 'EFAULT', 'populating', 'Bad address'),
     (POPULATE, 'EINVAL', 'populating', 'Invalid argument'),
     (MAP, 'ENOENT', 'mapping', 'No such file or directory'),
-    (MAP, 'EOPNOTSUPP', 'mapping', 'Operation not supported'),
     (MAP, 'ENOMEM', 'mapping', 'Cannot allocate memory'),
     (MAP, 'EIO', 'mapping', 'Input/output error'),
     (MAP, '0', 'mapping', 'Input/output error'),

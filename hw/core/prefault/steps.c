@@ -103,7 +103,6 @@ static int steps_or_leave_out(int ret)
     switch (ret) {
     case 0:
     case -EINTR:
-    case -ETIME:
     case -EAGAIN:
     case -ECANCELED:
     case -EBUSY:
@@ -111,6 +110,9 @@ static int steps_or_leave_out(int ret)
     case -ENOEXEC:
     case -EOPNOTSUPP:
         return ret;
+    case -ETIME:
+        /* Another try at once would keep the vCPU out of the guest as long */
+        return -EBUSY;
     default:
         return -EHWPOISON;
     }
@@ -181,6 +183,7 @@ static const PrefaultOps steps_ops[] = {
         .present = steps_present,
         .populate = steps_populate_or_leave_out,
         .map = steps_map_or_leave_out,
+        .patient = true,
         .settle = steps_settle,
         .done = steps_done,
     },
@@ -188,6 +191,7 @@ static const PrefaultOps steps_ops[] = {
         .present = steps_present,
         .populate = steps_populate_or_leave_out,
         .map = steps_map_or_leave_out,
+        .patient = true,
         .settle = steps_settle,
     },
 };

@@ -137,11 +137,13 @@ static bool work_is_not_yet(int ret)
 static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
                              int ret)
 {
-    if (work_is_not_yet(ret)) {
+    bool interrupted = ret == -EINTR || ret == -ETIME;
+
+    if (work_is_not_yet(ret) || (interrupted && work->ops->patient)) {
         work_leave_for_later(work, rest);
     } else if (ret == -ECANCELED) {
         prefault_work_stop(work, PREFAULT_OUTCOME_STALE);
-    } else if (ret == -EINTR || ret == -ETIME || ret == -EHWPOISON) {
+    } else if (interrupted || ret == -EHWPOISON) {
         PrefaultChunk page = work_chunk_part(
             rest, 0, MIN(rest->size, qemu_real_host_page_size()));
 

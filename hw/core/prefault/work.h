@@ -35,6 +35,8 @@
  *       not yet, and the chunk is left for later; -ECANCELED as above; any
  *       other error, or success without progress, ends the run.  NULL: populate
  *       only.
+ * @patient: memory whose mapping is interrupted for ever is left for later: it is
+ *           tried again in another run.  Otherwise it is left out page by page.
  * @settle: @piece was mapped, or, if not @mapped, never can be.  NULL: nobody
  *          wants to know.
  * @later: @piece is left for later.  NULL likewise.
@@ -48,6 +50,7 @@ typedef struct PrefaultOps {
     int (*populate)(void *opaque, const PrefaultChunk *chunk);
     int (*map)(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
                uint64_t *mapped);
+    bool patient;
     void (*settle)(void *opaque, const PrefaultChunk *piece, bool mapped);
     void (*later)(void *opaque, const PrefaultChunk *piece);
     void (*done)(void *opaque);
