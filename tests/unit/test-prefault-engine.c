@@ -157,6 +157,21 @@ static void test_cancel_ends_retries(void)
     g_assert_cmpuint(f->calls, ==, 3);
 }
 
+/* Each chunk is broken: halves, halves of halves ... */
+static void test_cancel_ends_the_search_for_poison(void)
+{
+    for (unsigned n = 1; n <= 12; n++) {
+        g_autoptr(Fake) f = fake_new(PAGE);
+
+        f->populate = populate_fails;
+        f->err = EHWPOISON;
+        f->act_at = n;
+        f->act = act_cancel;
+        g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_CANCELLED);
+        g_assert_cmpuint(f->calls, ==, n);
+    }
+}
+
 /* All comes while a worker is in its first operation */
 static void test_first_reason_to_stop_counts(void)
 {
@@ -325,6 +340,7 @@ int main(int argc, char **argv)
     ADD("fails/first-reported", test_first_failure_is_reported);
     ADD("stops/cancel-every-step", test_cancel_at_every_step);
     ADD("stops/cancel-retries", test_cancel_ends_retries);
+    ADD("stops/cancel-poison", test_cancel_ends_the_search_for_poison);
     ADD("stops/first-reason", test_first_reason_to_stop_counts);
     ADD("stops/after-end", test_cancel_after_the_end_changes_nothing);
     ADD("stops/wait", test_wait_is_for_the_map_under_way);

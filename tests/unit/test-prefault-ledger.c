@@ -148,6 +148,49 @@ static void test_add(void)
     }
 }
 
+/* A guest that converts page after page downwards has one debt, not many */
+static void test_neighbours_become_one(void)
+{
+    static const Range cases[][4] = {
+        { { D, 3, 5 }, { D, 5, 9 } },
+        { { D, 5, 9 }, { D, 3, 5 } },
+        { { D, 3, 4 }, { D, 8, 9 }, { D, 4, 8 } },
+        { { D, 3, 9 }, { D, 5, 6 } },
+        { { A, 3, 9 }, { D, 5, 6 } },
+        { { A, 3, 5 }, { A, 6, 9 }, { D, 4, 7 }, { A, 5, 6 } },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_autoptr(PrefaultLedger) ledger = prefault_ledger_new();
+        g_autoptr(GArray) debts = NULL;
+
+        for (int n = 0; n < ARRAY_SIZE(cases[i]) && cases[i][n].end; n++) {
+            add(ledger, cases[i][n].reason, cases[i][n].start, cases[i][n].end);
+        }
+        debts = prefault_ledger_debts(ledger);
+        g_assert_cmpuint(debts->len, ==, 1);
+        assert_owed(ledger, ANY, 6);
+    }
+}
+
+static void test_nothing_is_nothing(void)
+{
+    g_autoptr(PrefaultLedger) ledger = prefault_ledger_new();
+
+    add(ledger, D, 3, 3);
+    assert_debts(ledger, (Range[]) { {} });
+    add(ledger, A, 2, 6);
+    for (unsigned page = 0; page < 8; page++) {
+        add(ledger, D, page, page);
+        add(ledger, C, page, page);
+        settle(ledger, page, page, true);
+        assert_debts(ledger, (Range[]) { { A, 2, 6 }, {} });
+        g_assert_false(prefault_ledger_overlaps(ledger, page * PAGE, 0));
+    }
+    assert_owed(ledger, ANY, 4);
+    assert_mapped(ledger, A, 0);
+}
+
 static void test_owed_is_the_sum_of_debts(void)
 {
     g_autoptr(PrefaultLedger) ledger = prefault_ledger_new();
@@ -457,6 +500,8 @@ int main(int argc, char **argv)
 
     ADD("new", test_new);
     ADD("add", test_add);
+    ADD("add/neighbours", test_neighbours_become_one);
+    ADD("add/nothing", test_nothing_is_nothing);
     ADD("owed", test_owed_is_the_sum_of_debts);
     ADD("settle", test_settle);
     ADD("settle/stale", test_what_a_later_map_dropped_stays_owed);
