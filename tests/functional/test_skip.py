@@ -10,7 +10,6 @@ WORDS = {
     'balloon': 'handed memory back through a balloon device',
     'postcopy': 'an incoming postcopy migration has not brought it all yet',
     'background-snapshot': 'a background snapshot is being taken of it',
-    'migration': 'a migration tracks writes to it',
 }
 
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
@@ -98,14 +97,23 @@ class Skip(BedTest):
         self.resumed(there)
 
     def test_outgoing_migration(self):
-        """While writes are tracked memory is left alone; not after."""
+        """While writes are tracked memory is populated; then it is mapped."""
         qemu = self.running()
         qemu.qmp('migrate-set-parameters', max_bandwidth=4096)
         qemu.qmp('migrate', uri=f'file:{self.machine.scratch("stream")}')
         self.until(lambda: self.migration_is(qemu, 'active'), 'migrating')
-        self.assert_skipped(qemu, 'migration')
+        info = self.reset(qemu)
+        self.assertEqual(info['status'], 'completed')
+        self.assertEqual(info['populated'], info['total'])
+        self.assertGreaterEqual(info['total'], 255 * MIB)
+        self.assertEqual(info['mapped'], 0)
+        self.assertEqual(info['owed-for'],
+                         [{'reason': 'logged', 'bytes': info['total']}])
         qemu.qmp('migrate_cancel')
         self.until(lambda: self.migration_is(qemu, 'cancelled'), 'cancelled')
+        self.refilled(qemu)
+        self.until(lambda: qemu.debugcon.count('READY') == 2, 'restarted')
+        self.assertEqual(qemu.sweep()[1], 0)
         self.assert_prefaults_again(qemu)
 
     def test_background_snapshot(self):
