@@ -107,8 +107,8 @@ class Skip(BedTest):
         self.assertEqual(info['populated'], info['total'])
         self.assertGreaterEqual(info['total'], 255 * MIB)
         self.assertEqual(info['mapped'], 0)
-        self.assertEqual(info['owed-for'],
-                         [{'reason': 'logged', 'bytes': info['total']}])
+        self.assertEqual([x['reason'] for x in info['owed-for']], ['logged'])
+        self.assertGreaterEqual(info['owed'], info['total'])
         qemu.qmp('migrate_cancel')
         self.until(lambda: self.migration_is(qemu, 'cancelled'), 'cancelled')
         self.refilled(qemu)

@@ -57,17 +57,31 @@ static guint ledger_find(PrefaultLedger *ledger, hwaddr start)
     return low;
 }
 
+/* Neighbours with one reason are one debt */
+static bool ledger_joins(PrefaultLedger *ledger, guint i, PrefaultDebt *debt)
+{
+    PrefaultDebt *other = i < ledger->debts->len ? ledger_at(ledger, i) : NULL;
+
+    if (!other || other->reason != debt->reason ||
+        (other->end != debt->start && other->start != debt->end)) {
+        return false;
+    }
+    debt->start = MIN(debt->start, other->start);
+    debt->end = MAX(debt->end, other->end);
+    g_array_remove_index(ledger->debts, i);
+    return true;
+}
+
 static void ledger_insert(PrefaultLedger *ledger, PrefaultDebt debt)
 {
     guint i = ledger_find(ledger, debt.start);
 
     ledger->owed[debt.reason] += debt.end - debt.start;
-    if (i && ledger_at(ledger, i - 1)->end == debt.start &&
-        ledger_at(ledger, i - 1)->reason == debt.reason) {
-        ledger_at(ledger, i - 1)->end = debt.end;
-    } else {
-        g_array_insert_val(ledger->debts, i, debt);
+    ledger_joins(ledger, i, &debt);
+    if (i && ledger_joins(ledger, i - 1, &debt)) {
+        i--;
     }
+    g_array_insert_val(ledger->debts, i, debt);
 }
 
 /*

@@ -232,8 +232,12 @@ static int work_populate(PrefaultWork *work, const PrefaultChunk *chunk)
 static void work_populate_and_map(PrefaultWork *work, unsigned worker,
                                   const PrefaultChunk *chunk)
 {
-    int ret = work_populate(work, chunk);
+    int ret;
 
+    if (work_stopped(work)) {
+        return;
+    }
+    ret = work_populate(work, chunk);
     if (ret == 0) {
         work_account(work, &work->progress.populated, chunk);
         trace_prefault_engine_populated(worker, chunk->gpa, chunk->size);

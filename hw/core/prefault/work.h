@@ -35,8 +35,9 @@
  *       not yet, and the chunk is left for later; -ECANCELED as above; any
  *       other error, or success without progress, ends the run.  NULL: populate
  *       only.
- * @patient: memory whose mapping is interrupted for ever is left for later: it is
- *           tried again in another run.  Otherwise it is left out page by page.
+ * @patient: memory whose mapping is interrupted for ever is left for later: it
+ *           is tried again in another run.  Otherwise it is left out page by
+ *           page.
  * @settle: @piece was mapped, or, if not @mapped, never can be.  NULL: nobody
  *          wants to know.
  * @later: @piece is left for later.  NULL likewise.
