@@ -95,11 +95,6 @@ void memory_region_unref(MemoryRegion *mr)
 {
 }
 
-const char *memory_region_name(const MemoryRegion *mr)
-{
-    return "made up";
-}
-
 bool memory_region_has_guest_memfd(MemoryRegion *mr)
 {
     return mr->ram_block;
@@ -113,11 +108,6 @@ RAMBlock *qemu_ram_block_from_host(void *ptr, bool round_offset,
                                    ram_addr_t *offset)
 {
     return NULL;
-}
-
-bool prefault_is_wanted(void)
-{
-    return true;
 }
 
 void kvm_prefault_stop_guest(void)
