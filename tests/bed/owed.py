@@ -19,12 +19,12 @@ class Owing:
 
     def __init__(self, machine, mib, threads, vcpus=2):
         self.least = mib * MIB - NOT_OURS
-        self.log = machine.scratch('trace')
+        self.log = machine.scratch(f'trace-of-{threads}')
         self.machine = machine
         self.qemu = machine.guest(
             '-msg', 'timestamp=on', '-D', self.log, '-trace',
             'prefault_background_*', machine='pc', kernel=True, wait=True,
-            mem=f'{mib}M', cpus=vcpus, paused=True,
+            mem=f'{mib}M', smp=vcpus, paused=True,
             accel=f'kvm,prefault=on,slot-zap-all=on,prefault-threads={threads}')
         self.qemu.qmp('cont')
         self.qemu.wait_text('READY', 120)
@@ -57,4 +57,7 @@ class Owing:
         said = self.machine.read(self.log)
         begun = [float(when) for when, owed in TIMER.findall(said)
                  if int(owed) > self.least]
-        return float(FINISH.findall(said)[-1]) - begun[-1]
+        ended = [float(when) for when in FINISH.findall(said)]
+        if not begun or not ended:
+            raise ValueError(f'no run in the trace: {said[-500:]}')
+        return ended[-1] - begun[-1]

@@ -78,6 +78,7 @@ class Failures(BedTest):
     def test_poisoned_page(self):
         """It alone is left out: 4 MiB in halves are ten calls that fail."""
         qemu = self.guest(
+            'on,prefault-threads=1',    # another would take calls that fail
             inject=f'{POPULATE}:from=5:count=11:errno=EHWPOISON')
         qemu.qmp('cont')
         event = self.completed(qemu)

@@ -84,7 +84,7 @@ class MemoryMap(BedTest):
         """They would wait for each other for ever (Linux up to 6.16)."""
         log = self.machine.scratch('trace')
         qemu = self.guest('on', '-msg', 'timestamp=on', '-D', log,
-                          '-trace', 'prefault_engine_map',
+                          '-trace', 'kvm_pre_fault_map',
                           '-trace', 'kvm_set_user_memory',
                           '-device', 'VGA,addr=2,romfile=',
                           machine='pc', mem='64M', inject=SLOW_MAP)
@@ -125,7 +125,7 @@ class MemoryMap(BedTest):
         for line in self.machine.read(log).splitlines():
             stamp, event = line.split()[:2]
             at = datetime.fromisoformat(stamp).timestamp() * 1000000
-            (calls if event == 'prefault_engine_map' else changes).append(at)
+            (calls if event == 'kvm_pre_fault_map' else changes).append(at)
         return sorted(calls), changes
 
     def test_guest_migrated_away_while_held(self):
@@ -142,8 +142,8 @@ class MemoryMap(BedTest):
         self.completed(qemu)
         info = self.query(qemu)
         self.assertEqual((info['populated'], info['mapped']), (64 * MIB, 0))
-        self.assertEqual(info['owed-for'],
-                         [{'reason': 'logged', 'bytes': 64 * MIB}])
+        self.assertEqual([x['reason'] for x in info['owed-for']], ['logged'])
+        self.assertGreaterEqual(info['owed'], 64 * MIB)
         self.assertIn('start was given up', qemu.stderr)
         self.assertEqual(self.run_state(qemu), 'postmigrate')
         self.assertNotIn('RESUME', [e.name for e in qemu.events])

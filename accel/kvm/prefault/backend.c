@@ -33,6 +33,12 @@ typedef struct BackendVcpu {
     QemuMutex lock;
 } BackendVcpu;
 
+/*
+ * Calls in a row that have run out of time before the root is taken for retired:
+ * a worker that waits for its CPU runs out of time as well.
+ */
+#define HELD_TRIES 3
+
 /* Those of the run under way; changes only while there are no workers */
 static GPtrArray *backend_vcpus;
 
@@ -117,9 +123,10 @@ static PrefaultConversions *backend_conversions(void)
 static int backend_map_held(BackendVcpu *vcpu, unsigned generation, hwaddr gpa,
                             uint64_t size, uint64_t *mapped)
 {
-    int ret;
+    int ret = -ETIME;
 
-    WITH_QEMU_LOCK_GUARD(&vcpu->lock) {
+    for (int i = 0; ret == -ETIME && !*mapped && i < HELD_TRIES; i++) {
+        QEMU_LOCK_GUARD(&vcpu->lock);
         ret = kvm_pre_fault_map(vcpu->cpu, generation, gpa, size, mapped);
     }
     return ret == -ETIME && !*mapped

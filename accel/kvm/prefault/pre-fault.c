@@ -113,8 +113,9 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
         return -ECANCELED;
     }
     ret = pre_fault_call(cpu, &mem);
-    prefault_gate_leave();
     *mapped = size - mem.size;
+    trace_kvm_pre_fault_map(cpu->cpu_index, gpa, size, *mapped, ret);
+    prefault_gate_leave();
     if (ret == -EFAULT || ret == -EHWPOISON) {
         /*
          * KVM noted a memory fault as if KVM_RUN had failed.  Nobody must take

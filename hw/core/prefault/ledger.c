@@ -177,7 +177,7 @@ bool prefault_ledger_overlaps(PrefaultLedger *ledger, hwaddr start,
 
     QEMU_LOCK_GUARD(&ledger->lock);
     i = ledger_find(ledger, start);
-    return i < ledger->debts->len &&
+    return size && i < ledger->debts->len &&
            ledger_at(ledger, i)->start < start + size;
 }
 
