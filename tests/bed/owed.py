@@ -5,13 +5,14 @@ Machine pc with slot-zap-all=on: each change of the memory map costs all mapping
 """
 import re
 import time
+from datetime import datetime
 
 MIB = 1 << 20
 # Less than is dropped: firmware's memory below 1 MiB, what firmware keeps
 NOT_OURS = 8 * MIB
 
-TIMER = re.compile(r'@([\d.]+):prefault_background_timer owed (\d+) active 1')
-FINISH = re.compile(r'@([\d.]+):prefault_background_finish .* owed 0$', re.M)
+TIMER = re.compile(r'^(\S+)Z prefault_background_timer owed (\d+) active 1$', re.M)
+FINISH = re.compile(r'^(\S+)Z prefault_background_finish .* owed 0$', re.M)
 
 
 class Owing:
@@ -55,9 +56,10 @@ class Owing:
         self.drop()
         self.wait()
         said = self.machine.read(self.log)
-        begun = [float(when) for when, owed in TIMER.findall(said)
+        begun = [when for when, owed in TIMER.findall(said)
                  if int(owed) > self.least]
-        ended = [float(when) for when in FINISH.findall(said)]
+        ended = FINISH.findall(said)
         if not begun or not ended:
             raise ValueError(f'no run in the trace: {said[-500:]}')
-        return ended[-1] - begun[-1]
+        return (datetime.fromisoformat(ended[-1])
+                - datetime.fromisoformat(begun[-1])).total_seconds()

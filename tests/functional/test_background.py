@@ -6,7 +6,7 @@ import unittest
 from bed.owed import Owing
 from common import BedTest, MIB
 
-MIB_OF_RAM = 512
+MIB_OF_RAM = 128
 THP = '/sys/kernel/mm/transparent_hugepage/enabled'
 PAIRS = 3
 # tests/bench/run has the bar of 1.6; here other tests share the CPUs
