@@ -233,8 +233,8 @@ static void test_settle(void)
         assert_debts(ledger, cases[n].debts);
         assert_owed(ledger, D, 16 - cases[n].dropped);
         assert_owed(ledger, C, 3 - cases[n].converted);
-        assert_mapped(ledger, D, mapped ? cases[n].dropped : 0);
-        assert_mapped(ledger, C, mapped ? cases[n].converted : 0);
+        assert_mapped(ledger, D, mapped * cases[n].dropped);
+        assert_mapped(ledger, C, mapped * cases[n].converted);
     }
 }
 
@@ -443,9 +443,9 @@ static void test_random(void)
 }
 
 /*
- * One race on purpose: a worker settles what it was told of while the memory map
- * changes.  What the change drops, which is noted once the gate is closed, must
- * stay owed, however late the worker is.
+ * One race on purpose: a worker settles what it was told of while the memory
+ * map changes.  What the change drops, which is noted once the gate is closed,
+ * must stay owed, however late the worker is.
  */
 
 #define CHANGES 3000

@@ -1,10 +1,10 @@
 /*
  * Tests of what prefault's workers do with memory of each kind
  *
- * Private memory, memory that is mapped only where the host has it, memory whose
- * writes are tracked, memory that cannot be mapped yet: which of it is populated,
- * which is mapped, and what the caller is told of the rest.  Operations are fake:
- * see prefault-fake-ops.h.
+ * Private memory, memory that is mapped only where the host has it, memory
+ * whose writes are tracked, memory that cannot be mapped yet: which of it is
+ * populated, which is mapped, and what the caller is told of the rest.
+ * Operations are fake: see prefault-fake-ops.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -228,7 +228,8 @@ int main(int argc, char **argv)
     ADD("unpopulated/private", test_private_is_mapped_alone);
     ADD("unpopulated/private-poisoned", test_poisoned_private_page_is_left_out);
     ADD("unpopulated/present", test_only_what_is_present_is_mapped);
-    ADD("unpopulated/present-poisoned", test_bad_page_among_present_ones_is_left_out);
+    ADD("unpopulated/present-poisoned",
+        test_bad_page_among_present_ones_is_left_out);
     ADD("later/not-yet", test_what_cannot_be_mapped_yet_is_for_later);
     ADD("later/private", test_private_can_be_for_later);
     ADD("later/private-only", test_private_is_for_later_if_nobody_maps);

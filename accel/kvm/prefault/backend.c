@@ -34,8 +34,8 @@ typedef struct BackendVcpu {
 } BackendVcpu;
 
 /*
- * Calls in a row that have run out of time before the root is taken for retired:
- * a worker that waits for its CPU runs out of time as well.
+ * Calls in a row that have run out of time before the root is taken for
+ * retired: a worker that waits for its CPU runs out of time as well.
  */
 #define HELD_TRIES 3
 
