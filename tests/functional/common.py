@@ -152,6 +152,24 @@ class BedTest(unittest.TestCase):
         """The path's rules rest again."""
         self.machine.run('/bin/rm', '-f', path)
 
+    def migration_is(self, qemu, status):
+        """Wait until the migration's status is this one."""
+        self.until(lambda: qemu.qmp('query-migrate').value.get('status') ==
+                   status, status)
+
+    def migrate_nowhere(self, qemu):
+        """Begin a migration that soon gets stuck; returns what cancels it."""
+        path = self.trigger()
+        qemu.qmp('migrate', uri=f'exec:until test -e {path}; do sleep 0.1; '
+                 'done; cat >/dev/null')
+        self.migration_is(qemu, 'active')
+
+        def cancel():
+            qemu.qmp('migrate_cancel')
+            self.machine.write(path, '')
+            self.migration_is(qemu, 'cancelled')
+        return cancel
+
     def flip_pam(self, qemu):
         """As firmware does: 64 KiB below 1 MiB from ROM to RAM and back.
 
