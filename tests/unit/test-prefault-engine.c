@@ -227,13 +227,15 @@ static void test_wait_is_for_the_map_under_way(void)
 
 static void test_free_while_running(void)
 {
-    Fake *f = fake_new(PAGE);
+    g_autoptr(Fake) f = fake_new(PAGE);
 
     prefault_engine_free(NULL);
     f->map = map_slowly;
     fake_start(f, 2);
     wait_until_at_least(&f->in_map, 1);
-    fake_free(f);
+    g_clear_pointer(&f->engine, prefault_engine_free);
+    g_assert_cmpuint(qatomic_read(&f->in_map), ==, 0);
+    g_assert_cmpuint(qatomic_read(&f->done_calls), ==, 1);
 }
 
 /* No threads: the caller works */

@@ -12,7 +12,7 @@
 #include "../../hw/core/prefault/gate.h"
 
 /* A hang is a failure too; all tests together take a few seconds */
-#define DEADLINE_SEC 60
+#define DEADLINE_SEC 30
 
 /* Poll: no QemuEvent, whose futex ThreadSanitizer does not see */
 static void wait_until(bool *flag)

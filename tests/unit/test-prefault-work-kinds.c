@@ -125,6 +125,45 @@ static void test_what_cannot_be_mapped_yet_is_for_later(void)
     }
 }
 
+/* In a run that is not the last one: no page is given up for that */
+static void test_interrupted_is_for_later_if_patient(void)
+{
+    static const int errnos[] = { EINTR, ETIME };
+    PrefaultOps patient = fake_ops;
+
+    patient.patient = true;
+    for (int i = 0; i < ARRAY_SIZE(errnos); i++) {
+        g_autoptr(Fake) f = fake_new(PAGE);
+
+        f->map = map_up_to_bad;
+        f->err = errnos[i];
+        add_bad(f, CHUNK + MiB);
+        fake_start_ops(f, &patient, 2);
+        g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+        assert_progress(f, GUEST, GUEST - 3 * MiB, 0);
+        assert_later(f, 3 * MiB, 0);
+        assert_each_page_is_told_once(f);
+        g_assert_cmpuint(f->later_calls, ==, 1);
+        /* But a few tries later */
+        g_assert_cmpuint(f->map_calls, >, GUEST / CHUNK + 10);
+    }
+}
+
+static void test_poisoned_is_left_out_if_patient_too(void)
+{
+    PrefaultOps patient = fake_ops;
+    g_autoptr(Fake) f = fake_new(PAGE);
+
+    patient.patient = true;
+    f->map = map_up_to_bad;
+    f->err = EHWPOISON;
+    add_bad(f, CHUNK + MiB);
+    fake_start_ops(f, &patient, 2);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+    assert_progress(f, GUEST, GUEST - PAGE, PAGE);
+    assert_later(f, 0, 0);
+}
+
 static void test_private_can_be_for_later(void)
 {
     for (int i = 0; i < ARRAY_SIZE(workers); i++) {
@@ -231,6 +270,8 @@ int main(int argc, char **argv)
     ADD("unpopulated/present-poisoned",
         test_bad_page_among_present_ones_is_left_out);
     ADD("later/not-yet", test_what_cannot_be_mapped_yet_is_for_later);
+    ADD("later/patient", test_interrupted_is_for_later_if_patient);
+    ADD("later/patient-poisoned", test_poisoned_is_left_out_if_patient_too);
     ADD("later/private", test_private_can_be_for_later);
     ADD("later/private-only", test_private_is_for_later_if_nobody_maps);
     ADD("later/untold", test_nobody_needs_to_be_told);
