@@ -36,7 +36,7 @@ unsigned prefault_gate_generation(void);
  * Begins a generation, and waits until nobody is inside.  Calls inside are
  * bounded (see kvm_pre_fault_map()), so that takes some milliseconds.
  *
- * Context: any thread that is not inside.
+ * Context: BQL, so that one closes at a time; not inside.
  */
 void prefault_gate_close(void);
 

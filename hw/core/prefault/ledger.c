@@ -122,6 +122,9 @@ void prefault_ledger_add(PrefaultLedger *ledger, PrefaultOwedReason reason,
                           .reason = reason };
     g_autoptr(GArray) taken = NULL;
 
+    if (!size) {
+        return;
+    }
     QEMU_LOCK_GUARD(&ledger->lock);
     taken = ledger_take(ledger, debt.start, debt.end);
     for (guint i = 0; i < taken->len; i++) {
