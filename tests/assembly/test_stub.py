@@ -28,11 +28,13 @@ class TestStub(unittest.TestCase):
 
     def test_it_compiles(self):
         """As the file beside it does, on this host."""
-        if not COMMANDS.exists():
+        commands = (json.loads(COMMANDS.read_text()) if COMMANDS.exists()
+                    else [])
+        entry = next((entry for entry in commands if entry['file'].endswith(
+            'hw/core/prefault/lifecycle.c')), None)
+        if not entry:
             self.skipTest('no build of QEMU: run scripts/setup and ninja -C '
                           'build')
-        entry = next(entry for entry in json.loads(COMMANDS.read_text())
-                     if entry['file'].endswith('hw/core/prefault/lifecycle.c'))
         words = shlex.split(entry['command'])
         words[words.index('-o') + 1] = '/dev/null'
         for option in '-MF', '-MQ':
