@@ -222,6 +222,28 @@ class Limits(LimitTest):
                 self.assertEqual(qemu.process.code, 0)
             self.doCleanups()
 
+    def test_given_back_and_taken_by_others(self):
+        """Memory that sufficed is looked at again if QEMU has less since."""
+        folder = self.tmpfs(200)
+        limit = self.full(folder)
+        qemu = self.start(limit)
+        qemu.qmp('cont')
+        self.assertEqual(self.completed(qemu).data['status'], 'completed')
+        qemu.wait_sweep()
+        # The file loses its pages behind QEMU's back: as good as a balloon
+        self.sh(f'truncate -s 16M {folder}/f; truncate -s {SIZE}M {folder}/f; '
+                f'{limit.tight}')
+        since = qemu.qmp('system_reset').sent_ns
+        done = self.completed(qemu, since)
+        self.assertEqual(done.data['status'], 'failed')
+        said = self.assert_says(limit, done.data['error'])
+        self.assertEqual(self.run_state(qemu), 'paused')
+        print(f'# note: after memory was given back: {said}')
+        self.sh(limit.room)
+        since = qemu.qmp('cont').sent_ns
+        self.assertEqual(self.completed(qemu, since).data['status'],
+                         'completed')
+
     def test_memlock_limit(self):
         """QEMU's own refusal, the same with and without prefault."""
         said = {}

@@ -83,6 +83,15 @@ static void hmp_retention(GString *buf, const PrefaultRetention *figures)
     }
 }
 
+static void hmp_owed(GString *buf, const PrefaultOwedList *owed)
+{
+    for (; owed; owed = owed->next) {
+        g_string_append_printf(buf, "owed:      %" PRIu64 " KiB (%s)\n",
+                               owed->value->bytes / KiB,
+                               PrefaultOwedReason_str(owed->value->reason));
+    }
+}
+
 static void hmp_conversions(GString *buf, const PrefaultConversions *figures)
 {
     g_string_append_printf(buf, "converted: to private %" PRIu64 " times, %"
@@ -116,6 +125,9 @@ static HumanReadableText *hmp_info_prefault(Error **errp)
     }
     if (info->retention) {
         hmp_retention(buf, info->retention);
+    }
+    if (info->has_owed_for) {
+        hmp_owed(buf, info->owed_for);
     }
     if (info->conversions) {
         hmp_conversions(buf, info->conversions);
