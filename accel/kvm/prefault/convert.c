@@ -312,6 +312,7 @@ PrefaultConversions *kvm_convert_figures(void)
 {
     PrefaultConversions *figures = g_new(PrefaultConversions, 1);
 
+    assert(bql_locked());
     *figures = convert_counts;
     figures->poisoned = kvm_poison_count();
     return figures;

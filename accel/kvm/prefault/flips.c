@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "flips.h"
@@ -39,6 +40,7 @@ void kvm_flips_watch(hwaddr gpa)
         &flips_watched[(gpa / qemu_real_host_page_size()) % FLIPS_WATCHED];
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
 
+    assert(bql_locked());
     if (f->gpa != gpa || now - f->since_ms > FLIPS_MS) {
         *f = (Flip) { .gpa = gpa, .since_ms = now };
     }

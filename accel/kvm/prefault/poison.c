@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "hw/boards.h"
 #include "qapi/qapi-events-run-state.h"
 #include "system/address-spaces.h"
@@ -91,6 +92,7 @@ void kvm_poison_tell_fatal(void)
 {
     MemoryFailureFlags flags = { .action_required = true };
 
+    assert(bql_locked());
     qapi_event_send_memory_failure(MEMORY_FAILURE_RECIPIENT_HYPERVISOR,
                                    MEMORY_FAILURE_ACTION_FATAL, &flags);
 }
@@ -100,6 +102,7 @@ bool kvm_poison_tell_guest(CPUState *cpu, hwaddr gpa)
     MemoryRegionSection found = memory_region_find(get_system_memory(), gpa, 1);
     bool told = false;
 
+    assert(bql_locked());
     if (!found.mr) {
         return false;
     }
@@ -124,6 +127,7 @@ bool kvm_poison_on_sigbus(int code, void *host)
 {
     hwaddr gpa = 0;
 
+    assert(bql_locked());
     if (code != BUS_MCEERR_AR ||
         !machine_require_guest_memfd(current_machine)) {
         return false;

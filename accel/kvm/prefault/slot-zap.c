@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
+#include "qemu/main-loop.h"
 #include "hw/core/prefault-backend.h"
 #include "hw/qdev-core.h"
 #include "qapi/error.h"
@@ -113,6 +114,7 @@ bool kvm_slot_zap_set_up(Error **errp)
 {
     bool vfio = slot_zap_has_vfio();
 
+    assert(bql_locked());
     slot_zap_in_force = slot_zap_quirk_exists();
     if (!slot_zap_in_force || slot_zap_wanted == ON_OFF_AUTO_ON ||
         (slot_zap_wanted == ON_OFF_AUTO_AUTO && vfio)) {

@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "hw/qdev-core.h"
 #include "qemu/error-report.h"
 #include "system/address-spaces.h"
@@ -18,6 +19,7 @@ void kvm_stop_report(const char *what, hwaddr gpa, uint64_t size,
 {
     MemoryRegionSection found = memory_region_find(get_system_memory(), gpa, 1);
 
+    assert(bql_locked());
     error_report("%s: guest address 0x%" HWADDR_PRIx ", size 0x%" PRIx64
                  ", flags 0x%" PRIx64 ", memory region '%s': %s", what, gpa,
                  size, flags,
@@ -57,6 +59,7 @@ static void stop_when_started(void)
 
 void kvm_prefault_stop_guest(void)
 {
+    assert(bql_locked());
     if (!phase_check(PHASE_MACHINE_READY)) {
         exit(EXIT_FAILURE);
     }

@@ -255,6 +255,7 @@ bool prefault_start(Error **errp)
     const char *exempt =
         s->config.exempt ?: lifecycle_exempt_states[runstate_get()];
 
+    assert(bql_locked());
     if (s->config.mode == ON_OFF_AUTO_OFF) {
         error_setg(errp, "Prefault is off: start QEMU with prefault=on or "
                    "prefault=auto");
@@ -351,6 +352,7 @@ PrefaultInfo *prefault_query(void)
     Prefault *s = &lifecycle;
     PrefaultInfo *info = g_new0(PrefaultInfo, 1);
 
+    assert(bql_locked());
     info->mode = prefault_options_mode(NULL);
     info->status = s->status;
     if (s->exempt) {

@@ -200,6 +200,7 @@ void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
 
 void prefault_memory_clear(PrefaultMemory *memory)
 {
+    assert(bql_locked());
     g_clear_pointer(&memory->plan, prefault_plan_free);
     g_clear_pointer(&memory->regions, g_ptr_array_unref);
     g_clear_pointer(&memory->places, prefault_places_free);
@@ -265,6 +266,7 @@ bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
     PrefaultBacking backing;
     PrefaultChunk range;
 
+    assert(bql_locked());
     RCU_READ_LOCK_GUARD();
     for (unsigned i = 0; prefault_plan_range(memory->plan, i, &range); i++) {
         if (!range.alias && (with_private || !range.is_private) &&

@@ -11,6 +11,7 @@
 
 #include "qemu/osdep.h"
 #include <sched.h>
+#include "qemu/main-loop.h"
 #include "qemu/bitops.h"
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
@@ -124,6 +125,7 @@ PrefaultPlaces *prefault_places_new(void)
 {
     PrefaultPlaces *places = g_new0(PrefaultPlaces, 1);
 
+    assert(bql_locked());
     places->all = g_array_new(false, false, sizeof(Place));
     places->no_policy = places_thread_has_no_policy();
     places_cpus_of_thread(0, &places->own);
@@ -247,6 +249,7 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr)
         object_dynamic_cast(mr->owner, TYPE_MEMORY_BACKEND);
     CpuSet set;
 
+    assert(bql_locked());
     if (!places_cpus_of_backend(places, backend, &set) &&
         !places_cpus_of_vcpus(places_guest_node_of_backend(backend), &set)) {
         places_cpus_of_vcpus(-1, &set);

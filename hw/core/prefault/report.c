@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
@@ -100,6 +101,7 @@ void prefault_report_figures(PrefaultRun *run, PrefaultInfo *info)
 {
     PrefaultFigures figures = prefault_run_figures(run);
 
+    assert(bql_locked());
     report_describe(&figures, info);
     info->error = g_strdup(prefault_run_error(run));
 }
@@ -135,6 +137,7 @@ void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info)
 {
     uint64_t owed[2] = {}, mapped[2] = {};
 
+    assert(bql_locked());
     for (int i = 0; ledger && i < PREFAULT_OWED_REASON__MAX; i++) {
         owed[report_is_conversion(i)] += prefault_ledger_owed(ledger, i);
         mapped[report_is_conversion(i)] += prefault_ledger_mapped(ledger, i);
@@ -154,6 +157,7 @@ void prefault_report_progress(PrefaultRun *run, PrefaultTrigger trigger)
 {
     g_autoptr(PrefaultInfo) info = g_new0(PrefaultInfo, 1);
 
+    assert(bql_locked());
     prefault_report_figures(run, info);
     qapi_event_send_prefault_progress(trigger, info->total, info->populated,
                                       info->mapped, info->elapsed_ms,
@@ -187,6 +191,7 @@ void prefault_report_end(PrefaultRun *run, PrefaultStatus status, bool ready)
     PrefaultFigures figures = prefault_run_figures(run);
     const char *error = prefault_run_error(run);
 
+    assert(bql_locked());
     report_left_out(&figures);
     if (status == PREFAULT_STATUS_FAILED && !ready) {
         error_report("prefault: %s; the guest stays stopped, 'cont' tries "

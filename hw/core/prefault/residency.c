@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "residency.h"
 #include <sys/ioctl.h>
 #include <linux/fs.h>
@@ -45,6 +46,7 @@ static int residency_pagemap = -1;  /* /proc/self/pagemap */
 
 bool prefault_residency_set_up(void)
 {
+    assert(bql_locked());
     residency_pagemap = qemu_open_old("/proc/self/pagemap", O_RDONLY);
     return residency_pagemap >= 0;
 }

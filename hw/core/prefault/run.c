@@ -43,6 +43,7 @@ PrefaultRun *prefault_run_new(PrefaultLedger *ledger, QEMUBH *done)
 {
     PrefaultRun *run = g_new0(PrefaultRun, 1);
 
+    assert(bql_locked());
     run->steps.ledger = ledger;
     run->steps.done = done;
     return run;
@@ -192,6 +193,7 @@ void prefault_run_work_here(PrefaultRun *run, int64_t budget_ns)
 
 void prefault_run_stop_here(PrefaultRun *run)
 {
+    assert(bql_locked());
     /* Does nothing to a run that is done */
     prefault_engine_cancel(run->engine);
     prefault_run_join(run);
@@ -303,6 +305,7 @@ const char *prefault_run_error(const PrefaultRun *run)
 
 void prefault_run_set_error(PrefaultRun *run, const char *why)
 {
+    assert(bql_locked());
     if (!run->error) {
         error_setg(&run->error, "%s", why);
     }
