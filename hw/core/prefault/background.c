@@ -78,7 +78,8 @@ static void background_finish(void *opaque)
     owed = background_owed();
     figures = prefault_run_figures(background.run);
     trace_prefault_background_finish(figures.progress.mapped, owed);
-    if (owed) {
+    /* A change of the memory map has set the timer, for when it is at rest */
+    if (owed && !timer_pending(background.timer)) {
         background.pause_ms = figures.progress.mapped ? PAUSE_MS
             : MIN(background.pause_ms * 2, PAUSE_MAX_MS);
         timer_mod(background.timer,
