@@ -34,6 +34,17 @@ class FirstWrites(PrivateTest):
         self.assertGreater(self.faults('shared', 'off'), 100)
         self.assertLessEqual(self.faults('shared', 'on'), 8)
 
+    def test_event_and_query_agree(self):
+        """Of private memory that nobody can map, for instance."""
+        qemu = self.private('private', wait=True, prefault='auto',
+                            inject='ioctl:KVM_CHECK_EXTENSION/236:return=0')
+        qemu.qmp('cont')
+        done = self.completed(qemu).data
+        info = self.query(qemu)
+        self.assertEqual((done['total'], done['mapped']),
+                         (info['total'], info['mapped']))
+        self.assertGreater(info['skipped'], 0)
+
     def test_told_apart(self):
         """Firmware's memory is shared, the rest is private; all is mapped."""
         qemu = self.private_running('private')
