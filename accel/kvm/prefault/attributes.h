@@ -5,10 +5,10 @@
  * (RamBlockAttributes); KVM keeps the same by guest address
  * (KVM_SET_MEMORY_ATTRIBUTES), whether or not there is a memslot.  QEMU 10.2
  * makes all of a memslot private whenever it creates one, also when the memory
- * map changes under memory that the guest converted, and leaves addresses
- * private that other memory is mapped at later.  Here the block's record
- * counts: a memslot comes with the attributes that its pages have, and what is
- * no guest_memfd memory is shared.
+ * map changes under memory that the guest converted.  It also leaves addresses
+ * private when other memory is mapped at them later.  Here the block's record
+ * counts: a memslot comes with the attributes that its pages have, and memory
+ * without a guest_memfd is shared.
  *
  * Owns the contract of KVM_SET_MEMORY_ATTRIBUTES.
  *

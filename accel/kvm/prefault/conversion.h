@@ -11,13 +11,13 @@
  *   3. the memory of the side that is left, which is given back.
  *
  * A step that fails in 1 or 2 is undone, with all before it: the pages are then
- * as they were, page by page.  Nothing is given back before nothing can fail
- * any more that would have to be undone; memory that cannot be given back stays
- * in use and is counted, and the conversion stands.
+ * as they were, page by page.  Memory is given back last, when no later step
+ * can fail.  Memory that cannot be given back stays in use and is counted, and
+ * the conversion stands.
  *
  * Shared memory on hugetlb pages is kept when it becomes private: it was
- * allocated for the guest beforehand, and its pages are larger than what is
- * converted.
+ * allocated for the guest beforehand, and its pages are larger than the range
+ * that is converted.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

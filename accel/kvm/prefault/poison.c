@@ -62,9 +62,9 @@ static void poison_note(void *host)
 
 #ifdef TARGET_I386
 /*
- * QEMU's way to hand poison on exits where the guest has no recoverable machine
- * checks, so it is asked only if the guest has them.  The state of a protected
- * guest cannot be changed.
+ * kvm_arch_on_sigbus_vcpu() exits QEMU if the guest has no recoverable machine
+ * checks (MCG_SER_P), so check that first.  The state of a protected guest
+ * cannot be changed.
  */
 static bool poison_inject(CPUState *cpu, void *host)
 {

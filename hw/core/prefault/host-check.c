@@ -276,7 +276,7 @@ static bool check_fits_files(const GArray *files, Error **errp)
     return true;
 }
 
-/* @exact: otherwise nothing is taken to be present */
+/* @exact: look which pages are present; false: assume that none is */
 static bool check_needs(const PrefaultBacking *backings, size_t nr_backings,
                         const char *root, bool exact, Error **errp)
 {

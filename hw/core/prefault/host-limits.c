@@ -108,7 +108,7 @@ static char *limits_cgroup_path(const char *root, const char *controller)
     return NULL;
 }
 
-/* What of @path is below the cgroup @top, "" for itself; NULL if it is not */
+/* The part of @path below the cgroup @top; NULL if @path is outside of it */
 static const char *limits_path_below(const char *path, const char *top)
 {
     size_t len = g_str_equal(top, "/") ? 0 : strlen(top);

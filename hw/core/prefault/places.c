@@ -234,10 +234,10 @@ static unsigned places_of_set(PrefaultPlaces *places, const CpuSet *set)
         }
     }
     if (places->all->len == PREFAULT_PLACES_MAX) {
-        /* Slower for some, wrong for none that has a policy */
+        /* The first place will do: memory with a policy still obeys it */
         return 0;
     }
-    /* Here, for libnuma is not for several threads at a time */
+    /* libnuma is not thread safe: ask under the BQL, not in the workers */
     place.node = places_node_of_cpus(set);
     g_array_append_vals(places->all, &place, 1);
     return places->all->len - 1;

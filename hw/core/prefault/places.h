@@ -56,8 +56,8 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
  * Moves it to the CPUs of the place.  Where that is refused, as by libvirt's
  * sandbox, and QEMU has no memory policy of its own that decides, it stays
  * where it is and takes memory from the node of those CPUs, if they are all of
- * one. Does nothing if the place says nothing, or all that it says is what QEMU
- * may use anyway.
+ * one.  Does nothing if the place has no CPUs of its own, or if they are all
+ * that QEMU may use.
  *
  * Context: any thread; several at a time.
  *
