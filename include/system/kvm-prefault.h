@@ -1,8 +1,8 @@
 /*
- * KVM's side of prefault: what QEMU's KVM code and sw-protected-vm call
+ * KVM's side of prefault: calls from QEMU's KVM code and sw-protected-vm
  *
- * What these guarantee stands in accel/kvm/prefault, in the header that has the
- * name's first words.
+ * The guarantees stand in accel/kvm/prefault: kvm_retention_cut() belongs to
+ * retention.h, kvm_convert_on_exit() to convert.h, and so on.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -29,10 +29,10 @@ void kvm_prefault_class_init(ObjectClass *oc);
  * @start: guest address where the range starts, in bytes
  * @size: of the range in bytes; 0 gives 0
  *
- * A pure function of its arguments once the machine exists, so that whoever
- * walks the memslots of a section finds each.  Without prefault it cuts
- * nothing.  With it, at most 65 memslots more than without for an address
- * space.
+ * Once the machine exists the result depends on the arguments alone, so that
+ * every walk over the memslots of a section finds the same ones.  Without
+ * prefault it cuts nothing; with it an address space has at most 65 memslots
+ * more.
  *
  * Context: BQL, or the lock of KVM's memslots.
  *
@@ -48,9 +48,9 @@ hwaddr kvm_retention_cut(hwaddr start, hwaddr size);
  * A memslot stays if the change would create it again with the same guest
  * address, size, host address, flags, guest_memfd and offsets, as recorded in
  * it, and if its section is plain RAM: neither read-only, nor a ROM device's,
- * nor a device's.  What it covers leaves both lists; the references that the
- * caller drops and takes for each section stay balanced.  Does nothing without
- * prefault.
+ * nor a device's.  Its addresses are taken out of both lists; the references
+ * that the caller drops and takes for each section stay balanced.  Does nothing
+ * without prefault.
  *
  * Context: BQL, inside the listener's commit; the caller has not begun to
  * delete.
@@ -62,9 +62,9 @@ void kvm_retention_commit(KVMMemoryListener *kml);
  * @slot: the memslot
  * @mr: its memory region
  *
- * A page's attribute does not change for a moment if it was right before, so
- * vCPUs may run.  If KVM refuses, the guest is stopped in state internal-error,
- * as soon as it runs; while the machine is made QEMU exits.
+ * Gives the memslot the attributes of its pages.  An attribute that is right
+ * already does not change even for a moment, so vCPUs may run.  If KVM refuses,
+ * kvm_prefault_stop_guest() stops the guest.
  *
  * Context: BQL, inside the commit of KVM's memory listener.
  *
@@ -73,17 +73,17 @@ void kvm_retention_commit(KVMMemoryListener *kml);
 bool kvm_attributes_slot_added(const KVMSlot *slot, MemoryRegion *mr);
 
 /**
- * kvm_convert_on_exit: was it for a memory fault that KVM_RUN returned?
+ * kvm_convert_on_exit: serve the memory fault for which KVM_RUN returned, if so
  * @cpu: the vCPU whose thread this is
- * @run_ret: what KVM_RUN returned, 0 or -errno
+ * @run_ret: the result of KVM_RUN, 0 or -errno
  * @ret: filled in if this was handled: 0 to run the vCPU again,
  *       EXCP_INTERRUPT to leave the loop first, -1 to stop the guest
  *
  * The exit's data are valid only if KVM_RUN failed with EFAULT or EHWPOISON and
  * the exit reason is KVM_EXIT_MEMORY_FAULT (Linux,
  * Documentation/virt/kvm/api.rst, KVM_EXIT_MEMORY_FAULT).  With another error
- * the exit reason is stale: that is left to the caller.  KVM_RUN that succeeds
- * with this exit reason breaks that contract, and the guest is stopped.
+ * the exit reason is stale, and the caller handles the error.  A KVM_RUN that
+ * succeeds with this exit reason breaks the contract, and the guest is stopped.
  *
  * EHWPOISON: the private page's memory is broken.  The guest gets a machine
  * check and QMP the event MEMORY_FAILURE where it can take one; otherwise it is
@@ -92,7 +92,7 @@ bool kvm_attributes_slot_added(const KVMSlot *slot, MemoryRegion *mr);
  *
  * Context: the vCPU's thread, without the BQL.
  *
- * Returns: false if the caller is to go on as if this were not here.
+ * Returns: false if this was no memory fault to serve: the caller goes on.
  */
 bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret);
 
@@ -102,9 +102,9 @@ bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret);
  * @ret: filled in if this was handled: 0 or -1, as above
  *
  * Arguments (Linux, Documentation/virt/kvm/x86/hypercalls.rst): guest address,
- * number of 4 KiB pages, attributes: bits 0 to 3 the size of pages, a hint; bit
- * 4 private; others are refused.  KVM has checked address and number, as guest
- * frame numbers, so that their product can still be too large for bytes.
+ * number of 4 KiB pages, attributes.  Bits 0 to 3 of the attributes are the
+ * size of pages, a hint; bit 4 means private; other bits are refused.  KVM has
+ * checked address and number in pages only: in bytes the number can overflow.
  *
  * Context: as above.
  *
@@ -119,8 +119,8 @@ bool kvm_convert_on_hypercall(CPUState *cpu, int *ret);
  * @size: bytes
  * @to_private: private, or else shared
  *
- * SEV-SNP needs memory to be private before it launches the guest: counted as
- * explicit, and not prefaulted.
+ * SEV-SNP needs memory to be private before it launches the guest.  The
+ * conversion is counted as explicit, and is not prefaulted.
  *
  * Context: with or without BQL.
  *
@@ -135,7 +135,7 @@ int kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private);
  * @to_private: private, or else shared
  * @errp: as for kvm_conversion_begin()
  *
- * Memory of the other side is given back before it returns.
+ * Memory of the side that is left is given back before the call returns.
  *
  * Context: BQL, while no vCPU runs.
  *
@@ -154,18 +154,19 @@ bool kvm_conversion_convert_block(RAMBlock *rb, bool to_private, Error **errp);
  *
  * Context: BQL.
  *
- * Returns: false if the caller is to do what QEMU does: the guest did not touch
- * it, or has no private memory.
+ * Returns: false, with nothing done, if the guest did not touch the memory or
+ * has no private memory: the caller does as QEMU does.
  */
 bool kvm_poison_on_sigbus(int code, void *host);
 
 /**
- * kvm_prefault_stop_guest: KVM's attributes and the blocks' records differ
+ * kvm_prefault_stop_guest: stop a guest that cannot go on
  *
- * The guest would see other memory than it believes: it goes to state
- * internal-error, at once or when it is started.  While the machine is made
- * there is nothing to stop yet, and QEMU exits, as it does there itself
- * (kvm_set_phys_mem()).  The caller has said why.
+ * For instance KVM's attributes and a block's record differ, and the guest
+ * would see the wrong memory.  The guest goes to state internal-error, at once
+ * or when it is started.  While the machine is made there is no guest to stop
+ * yet, and QEMU exits, as kvm_set_phys_mem() does there.  The caller has
+ * reported the reason.
  *
  * Context: BQL.
  */

@@ -1,5 +1,5 @@
 /*
- * Memory attributes: what KVM takes for private follows RamBlockAttributes
+ * Memory attributes: KVM's view of private pages follows RamBlockAttributes
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,11 +16,11 @@
 #include "attributes.h"
 #include "trace.h"
 
-/* After KVM's own listener: the memslots are as they are going to be */
+/* Runs after KVM's own listener, when the memslots have changed already */
 #define PRIORITY_AFTER_KVM (MEMORY_LISTENER_PRIORITY_ACCEL + 1)
 
 static bool attributes_tracked;
-/* Of Range: what had guest_memfd memory before the change under way */
+/* Of Range: addresses that had guest_memfd memory before this change */
 static GArray *attributes_left_behind;
 
 int kvm_attributes_set(hwaddr start, uint64_t size, bool to_private)
@@ -99,7 +99,10 @@ static void attributes_section_removed(MemoryListener *listener,
     }
 }
 
-/* A page that is guest_memfd in part only is in no memslot with guest_memfd */
+/*
+ * Rounds outwards: a page that is guest_memfd in part only is in no memslot
+ * with guest_memfd, so all of it is shared.
+ */
 static void attributes_share(hwaddr start, hwaddr end)
 {
     size_t page = qemu_real_host_page_size();
@@ -115,8 +118,9 @@ static void attributes_share(hwaddr start, hwaddr end)
 }
 
 /*
- * A private address without guest_memfd memory would never work: an access
- * raises KVM_EXIT_MEMORY_FAULT, and there is nothing to convert.
+ * Make [@start, @end) shared, but for guest_memfd memory in it.  A private
+ * address without guest_memfd would never work: an access raises
+ * KVM_EXIT_MEMORY_FAULT, and there is no memory to convert.
  */
 static void attributes_share_without(hwaddr start, hwaddr end)
 {
@@ -149,7 +153,7 @@ static void attributes_map_changed(MemoryListener *listener)
     g_array_set_size(attributes_left_behind, 0);
 }
 
-/* From now on KVM's attributes follow the blocks' */
+/* From now on addresses that lose their guest_memfd memory become shared */
 static void attributes_track(void)
 {
     static MemoryListener listener = {

@@ -1,14 +1,15 @@
 /*
- * Memory attributes: what KVM takes for private follows RamBlockAttributes
+ * Memory attributes: KVM's view of private pages follows RamBlockAttributes
  *
  * QEMU keeps for each block of guest_memfd memory which pages are shared
  * (RamBlockAttributes); KVM keeps the same by guest address
  * (KVM_SET_MEMORY_ATTRIBUTES), whether or not there is a memslot.  QEMU 10.2
- * makes all of a memslot private whenever it creates one, also when the memory
- * map changes under memory that the guest converted.  It also leaves addresses
- * private when other memory is mapped at them later.  Here the block's record
- * counts: a memslot comes with the attributes that its pages have, and memory
- * without a guest_memfd is shared.
+ * makes all of a memslot private whenever it creates one, even if the guest has
+ * converted pages of it to shared and only the memory map changed.  It also
+ * leaves an address private after other memory is mapped there.
+ *
+ * This code goes by the block's record instead: a new memslot gets the
+ * attributes of its pages, and addresses without guest_memfd are shared.
  *
  * Owns the contract of KVM_SET_MEMORY_ATTRIBUTES.
  *
@@ -29,8 +30,8 @@
  * @to_private: private, or else shared
  *
  * One call of KVM_SET_MEMORY_ATTRIBUTES (Linux,
- * Documentation/virt/kvm/api.rst). It changes all of the range or nothing: KVM
- * reserves what it needs first (virt/kvm/kvm_main.c,
+ * Documentation/virt/kvm/api.rst).  It changes all of the range or nothing: KVM
+ * reserves the memory for it first (virt/kvm/kvm_main.c,
  * kvm_vm_set_mem_attributes()), and does nothing at all where the attributes
  * are as wanted already.
  *
@@ -52,7 +53,8 @@ int kvm_attributes_set(hwaddr start, uint64_t size, bool to_private);
  *
  * Context: BQL.
  *
- * Returns: the offset in the block of the first page that is not, @end at most.
+ * Returns: the offset in the block of the first page whose state differs from
+ * that of the page at @offset, @end at most.
  */
 uint64_t kvm_attributes_extent(const RAMBlock *rb, uint64_t offset,
                                uint64_t end, bool *is_private);
@@ -70,7 +72,7 @@ uint64_t kvm_attributes_extent(const RAMBlock *rb, uint64_t offset,
 bool kvm_attributes_slot_extent(const KVMSlot *slot, hwaddr gpa, hwaddr *end);
 
 /**
- * kvm_attributes_apply: tell KVM what a block's pages are
+ * kvm_attributes_apply: tell KVM which pages of a block are private
  * @rb: block with guest_memfd
  * @offset: in the block, in bytes, a multiple of the page size
  * @size: bytes, likewise
@@ -78,8 +80,8 @@ bool kvm_attributes_slot_extent(const KVMSlot *slot, hwaddr gpa, hwaddr *end);
  *
  * Context: BQL.
  *
- * Returns: 0 or the error of kvm_attributes_set(); all that comes before the
- * failed piece is as wanted then.
+ * Returns: 0 or the error of kvm_attributes_set(); then the pages before the
+ * failed piece have their attributes, and those from it on are unchanged.
  */
 int kvm_attributes_apply(const RAMBlock *rb, uint64_t offset, uint64_t size,
                          hwaddr gpa);

@@ -25,8 +25,8 @@
 
 /*
  * A vCPU that memory is mapped on.  KVM takes a mutex of the vCPU for the whole
- * call; with @lock workers wait for it outside of the call, whose time is
- * bounded.
+ * call.  Workers wait for @lock instead, before the call, so that the time of a
+ * call is not spent waiting: kvm_pre_fault_map() bounds it.
  */
 typedef struct BackendVcpu {
     CPUState *cpu;
@@ -34,12 +34,13 @@ typedef struct BackendVcpu {
 } BackendVcpu;
 
 /*
- * Calls in a row that have run out of time before the root is taken for
- * retired: a worker that waits for its CPU runs out of time as well.
+ * Calls in a row that run out of time before backend_map_held() takes the root
+ * for retired.  One is no proof: a worker that waits for its CPU runs out of
+ * time as well.
  */
 #define HELD_TRIES 3
 
-/* Those of the run under way; changes only while there are no workers */
+/* The vCPUs of the run under way; changes only while there are no workers */
 static GPtrArray *backend_vcpus;
 
 static bool backend_in_use(void)
@@ -133,7 +134,7 @@ static int backend_map_held(BackendVcpu *vcpu, unsigned generation, hwaddr gpa,
            ? kvm_own_thread_map(vcpu->cpu, generation, gpa, size, mapped) : ret;
 }
 
-/* This vCPU cannot, but another may */
+/* Errors that only this vCPU has: another may map the memory */
 static bool backend_is_of_vcpu(int ret)
 {
     return ret == -EBUSY || ret == -EOPNOTSUPP || ret == -ENOEXEC;

@@ -16,10 +16,10 @@
 #include "slots.h"
 #include "trace.h"
 
-/* What is given back at a time: a few milliseconds */
+/* Bytes that one kvm_conversion_give_back() gives back: a few milliseconds */
 #define GIVE_BACK_SIZE (16 * MiB)
 
-/* What of the range is in one memory region, or in one memslot of a block */
+/* The part of the range in one memory region, or in one memslot of a block */
 typedef struct Part {
     MemoryRegion *mr;           /* referenced, or NULL */
     RAMBlock *rb;
@@ -39,10 +39,10 @@ struct KvmConversion {
     bool to_private;
     GArray *parts;              /* of Part */
     GArray *extents;            /* of Extent */
-    /* How far it got, for the way back */
+    /* Parts and extents that conversion_undo() has to put back */
     unsigned parts_begun;
     unsigned extents_begun;
-    /* What was given back: whole extents, and bytes of the next one */
+    /* Progress of giving back: whole extents, and bytes of the next one */
     unsigned extents_given;
     uint64_t given;
     KvmConversionResult result;
@@ -92,9 +92,9 @@ static bool conversion_check_range(hwaddr start, uint64_t size, Error **errp)
 }
 
 /*
- * Note the pages of @rb in [@offset, @end) that change.  Their number is not
- * bounded by the number of parts, but by what the guest converted before, page
- * by page.
+ * Note the pages of @rb in [@offset, @end) that change.  A part can give any
+ * number of extents: as many as the guest's earlier conversions, page by page,
+ * have cut it into.
  */
 static void conversion_add_extents(KvmConversion *c, RAMBlock *rb,
                                    uint64_t offset, uint64_t end)
@@ -114,7 +114,7 @@ static void conversion_add_extents(KvmConversion *c, RAMBlock *rb,
 
 /*
  * Takes over the section's reference.  Only whole pages are in a memslot with
- * guest_memfd: the rest, beside a region smaller than a page, is shared.
+ * guest_memfd: a page that the section covers in part only stays shared.
  */
 static void conversion_add_part(KvmConversion *c,
                                 const MemoryRegionSection *section)
@@ -187,7 +187,7 @@ static int conversion_change_extent(const Extent *extent, bool to_private)
         extent->rb->attributes, extent->offset, extent->size, to_private);
 }
 
-/* Memory that becomes shared is mapped by listeners, which may fail */
+/* Listeners map memory that becomes shared, which may fail */
 static int conversion_tell_listeners(KvmConversion *c, Error **errp)
 {
     while (c->extents_begun < c->extents->len) {
@@ -207,8 +207,9 @@ static int conversion_tell_listeners(KvmConversion *c, Error **errp)
 }
 
 /*
- * The record of each block is put right first, also that of an extent whose
- * listeners were told in part; KVM is then told what the record says.
+ * Put the record of each block right first, also that of an extent whose
+ * listeners were told in part; then set KVM's attributes from the record.  An
+ * error does not end this: each extent and part that can be put back is.
  */
 static bool conversion_undo(KvmConversion *c)
 {
@@ -231,8 +232,8 @@ static bool conversion_undo(KvmConversion *c)
 }
 
 /*
- * hugetlb pages are larger than what is converted, and were set aside for the
- * guest.
+ * hugetlb pages stay, which is no error: they are larger than the pages that a
+ * guest converts, and were set aside for the guest.
  */
 static int conversion_discard(RAMBlock *rb, uint64_t offset, uint64_t size,
                               bool was_private)
@@ -244,7 +245,10 @@ static int conversion_discard(RAMBlock *rb, uint64_t offset, uint64_t size,
            ? ram_block_discard_range(rb, offset, size) : 0;
 }
 
-/* Pages that were converted again since stay out: their memory counts */
+/*
+ * A page that was converted back since keeps its memory: it is in use again.
+ * An error is counted only, for the page has changed sides all the same.
+ */
 static void conversion_give_back_piece(KvmConversion *c, RAMBlock *rb,
                                        uint64_t offset, uint64_t end)
 {
@@ -282,7 +286,7 @@ bool kvm_conversion_give_back(KvmConversion *c)
     return c->extents_given < c->extents->len;
 }
 
-/* Returns 0, or -1 with nothing changed, if that is possible */
+/* Returns 0, or -1 after conversion_undo(); @errp says if that failed too */
 static int conversion_change(KvmConversion *c, Error **errp)
 {
     if (conversion_set_attributes(c, errp) == 0 &&
@@ -318,7 +322,10 @@ KvmConversion *kvm_conversion_begin(hwaddr start, uint64_t size,
     return c;
 }
 
-/* A block that is not mapped gets its attributes with its memslots */
+/*
+ * A block that is not mapped has no memslot here: it gets its attributes from
+ * kvm_attributes_slot_added().
+ */
 static void conversion_add_slots(KvmConversion *c, RAMBlock *rb)
 {
     const KVMMemoryListener *kml = kvm_slots();
@@ -350,8 +357,9 @@ bool kvm_conversion_convert_block(RAMBlock *rb, bool to_private, Error **errp)
         c, rb, 0, QEMU_ALIGN_UP(rb->used_length, qemu_real_host_page_size()));
     ok = conversion_change(c, errp) == 0;
     while (ok && kvm_conversion_give_back(c)) {
-        /* Another piece */
+        /* No vCPU runs that would wait for the BQL */
     }
+    /* The figures count requests only, so @result is dropped */
     kvm_conversion_end(c, &result);
     return ok;
 }

@@ -1,5 +1,5 @@
 /*
- * Requests to convert guest memory: what KVM and the guest ask QEMU for
+ * Requests by KVM and the guest to convert guest memory
  *
  * All state is protected by the BQL.
  *
@@ -30,10 +30,11 @@
 #endif
 
 /*
- * How long a vCPU that left the guest prefaults what it converted; the rest is
- * owed.  A guest expects an explicit conversion to take a while, and QEMU
- * 10.2 maps all of it there: a tenth of a second is some 100 MiB.  It does not
- * know of an implicit one, which is of one page and takes a few microseconds.
+ * How long a vCPU that left the guest prefaults the pages that it converted;
+ * the rest is owed.  A guest expects an explicit conversion to take a while,
+ * and QEMU 10.2 maps all of its pages at once: a tenth of a second is some
+ * 100 MiB.  A guest does not notice an implicit one, which is of one page and
+ * takes a few microseconds.
  */
 #define EXPLICIT_BUDGET_NS (100 * SCALE_MS)
 #define IMPLICIT_BUDGET_NS (1 * SCALE_MS)
@@ -43,7 +44,7 @@ typedef enum Request {
     REQUEST_EXPLICIT,
 } Request;
 
-/* What a vCPU knew when it left the guest for a memory fault */
+/* The last memory fault of a vCPU, and the conversions that it knew of */
 typedef struct Fault {
     CPUState *cpu;
     unsigned generation;
@@ -51,7 +52,7 @@ typedef struct Fault {
 } Fault;
 
 static PrefaultConversions convert_counts;
-/* Of what is private: each conversion begins one */
+/* Each conversion begins a new generation */
 static unsigned convert_generation;
 static GArray *convert_faults;  /* of Fault, by cpu_index */
 
@@ -76,7 +77,7 @@ static void convert_count(Request request, bool to_private,
     }
 }
 
-/* Returns NULL after a message */
+/* Returns NULL after kvm_stop_report(); the caller stops the guest */
 static KvmConversion *convert_begin(Request request, hwaddr gpa, uint64_t size,
                                     bool to_private, uint64_t flags)
 {
@@ -112,7 +113,7 @@ static void convert_end(KvmConversion *c, Request request, hwaddr gpa,
     }
 }
 
-/* @c may be of hundreds of MiB: let others have the BQL in between */
+/* @c may be of hundreds of MiB: let other threads have the BQL between calls */
 static void convert_give_back(KvmConversion *c)
 {
     while (kvm_conversion_give_back(c)) {
@@ -121,7 +122,7 @@ static void convert_give_back(KvmConversion *c)
     }
 }
 
-/* A vCPU that was plugged in place of another knows nothing yet */
+/* A vCPU plugged in place of another does not inherit that one's fault */
 static Fault *convert_fault_of(CPUState *cpu)
 {
     Fault *f;
@@ -140,10 +141,11 @@ static Fault *convert_fault_of(CPUState *cpu)
 }
 
 /*
- * Did another vCPU convert memory meanwhile?  KVM_X86_SW_PROTECTED_VM takes an
- * access for what the page was when it faulted, so what this vCPU was told may
- * be over by now, and to act on it would undo a conversion.  If it is not over,
- * the vCPU says so again.
+ * Did another vCPU convert memory after this one's fault?  With
+ * KVM_X86_SW_PROTECTED_VM KVM reports an access by the state that the page had
+ * when it faulted, so the report may be out of date, and to follow it would
+ * undo the other vCPU's conversion.  So the vCPU tries again first: a fault
+ * that still holds is reported a second time, at the same address, and served.
  */
 static bool convert_may_be_over(CPUState *cpu, hwaddr gpa)
 {
@@ -164,7 +166,7 @@ static int convert_serve(CPUState *cpu, Request request, hwaddr gpa,
     bql_lock();
     c = convert_begin(request, gpa, size, to_private, flags);
     if (c) {
-        /* What others convert from now on is news to this vCPU */
+        /* convert_may_be_over(): later conversions are news to this vCPU */
         convert_fault_of(cpu)->generation = convert_generation;
         convert_give_back(c);
         convert_end(c, request, gpa, to_private);
@@ -178,7 +180,7 @@ static int convert_serve(CPUState *cpu, Request request, hwaddr gpa,
     return 0;
 }
 
-/* A request that is wrong before it is looked at */
+/* Refuse a request whose arguments have no meaning; returns -1 */
 static int convert_refuse(const char *what, hwaddr gpa, uint64_t size,
                           uint64_t flags, const char *problem)
 {
@@ -188,13 +190,13 @@ static int convert_refuse(const char *what, hwaddr gpa, uint64_t size,
     return -1;
 }
 
-/* @size may be more than a page: which page is broken is not said */
+/* @size may be more than a page, and KVM does not say which page is broken */
 static int convert_serve_poison(CPUState *cpu, hwaddr gpa, uint64_t size,
                                 uint64_t flags)
 {
     BQL_LOCK_GUARD();
     if (kvm_poison_tell_guest(cpu, gpa)) {
-        /* It is delivered when the vCPU is entered anew */
+        /* The machine check is delivered when the vCPU is entered again */
         return EXCP_INTERRUPT;
     }
     kvm_poison_tell_fatal();
@@ -245,7 +247,7 @@ bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret)
 }
 
 #ifdef TARGET_I386
-/* Sizes of pages, which are a hint, and the way; other bits are reserved */
+/* Bits of the page size, a hint, and of the direction; others are reserved */
 #define MAP_GPA_RANGE_KNOWN (0xf | KVM_MAP_GPA_RANGE_ENCRYPTED)
 
 static int convert_serve_map_gpa_range(CPUState *cpu, hwaddr gpa,
@@ -267,8 +269,9 @@ static int convert_serve_map_gpa_range(CPUState *cpu, hwaddr gpa,
 
 /*
  * KVM finishes a hypercall when the vCPU is entered again: it sets RAX and goes
- * to the next instruction.  A guest that is stopped is entered next after a
- * reset, whose registers that would spoil.
+ * to the next instruction.  A stopped guest is entered next after a reset, and
+ * KVM would then change the registers of the reset.  So enter it now: with
+ * immediate_exit KVM_RUN always fails, with EINTR, and the guest does not run.
  */
 static void convert_finish_hypercall(CPUState *cpu)
 {
@@ -302,7 +305,7 @@ int kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private)
         return -EINVAL;
     }
     while (kvm_conversion_give_back(c)) {
-        /* The caller may hold the BQL, and counts on it */
+        /* The caller may hold the BQL and rely on it: do not release it */
     }
     convert_end(c, REQUEST_EXPLICIT, start, to_private);
     return 0;

@@ -28,10 +28,10 @@ typedef struct Flip {
 static Flip flips_watched[FLIPS_WATCHED];
 
 /*
- * Two vCPUs that do not agree about a page keep QEMU and the host busy; that is
- * the guest's affair, but whoever wonders should find out.  Pages that share an
- * entry here push each other out, so that some warnings are missed and none is
- * wrong.
+ * Two vCPUs that do not agree about a page keep QEMU and the host busy.  QEMU
+ * cannot stop that, but a user who looks for the cause finds this warning.
+ * Pages that share an entry of flips_watched push each other out, so that some
+ * warnings are missed and none is wrong.
  */
 void kvm_flips_watch(hwaddr gpa)
 {

@@ -10,7 +10,7 @@
 #include "exec/hwaddr.h"
 
 /**
- * kvm_flips_watch: a page was converted; warn if that happens all the time
+ * kvm_flips_watch: count the conversions of a page, and warn if it has too many
  * @gpa: guest address of the first page of the conversion
  *
  * Context: BQL.

@@ -1,9 +1,10 @@
 /*
  * Guest memory is mapped on the thread of a vCPU
  *
- * A job is a work item of the vCPU.  The worker that made it waits, and may go
- * away first: if the memory map changes, whoever changes it has the BQL, which
- * the vCPU needs to begin the job.  So the job belongs to both.
+ * A job is a work item of the vCPU.  The worker that made it waits, but must be
+ * able to leave before the job begins: a thread that changes the memory map
+ * holds the BQL and waits for the workers, and the vCPU needs the BQL to begin
+ * the job.  So worker and vCPU both own the job; the last one frees it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,15 +23,13 @@
 #include "pre-fault.h"
 #include "trace.h"
 
-/* A job takes about this long, in pieces that take much less */
+/* A job takes about this long, in pieces that take much less time */
 #define STEP_NS (100 * SCALE_US)
 #define PIECE_PAGES 64
 
-/* How often a worker that waits looks whether it need not wait any more */
+/* A worker that waits looks this often whether the gate was closed */
 #define LOOK_MS 5
-/*
- * A vCPU that was unplugged never answers; any other has long done so by then
- */
+/* An unplugged vCPU never answers; any other has answered long before this */
 #define ANSWER_MS 1000
 
 typedef struct OwnThreadJob {
@@ -47,8 +46,9 @@ typedef struct OwnThreadJob {
 } OwnThreadJob;
 
 /*
- * KVM fills the page tables that the vCPU uses now: not SMM's, not a guest's.
- * Which they are is known once it ran with the state that it has.
+ * KVM fills the page tables that the vCPU uses now; those of SMM or of a nested
+ * guest are of no use.  kvm_run's flags tell which these are, but only once the
+ * vCPU has run with its present registers (!vcpu_dirty).
  */
 static bool own_thread_can_map(CPUState *cpu)
 {
@@ -60,7 +60,7 @@ static bool own_thread_can_map(CPUState *cpu)
 #endif
 }
 
-/* Pieces of a memslot that take some 10 us each, until the step is over */
+/* Map in pieces of some 10 us each, until STEP_NS are over */
 static int own_thread_step(CPUState *cpu, unsigned generation, hwaddr gpa,
                            uint64_t size, uint64_t *mapped)
 {

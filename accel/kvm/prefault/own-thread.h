@@ -18,9 +18,9 @@
  * @size: bytes, likewise
  * @mapped: filled with the bytes from @gpa on that are mapped now
  *
- * The vCPU leaves the guest for it, for about 0.1 ms.  The BQL, with which work
- * items begin, is released meanwhile, so that several vCPUs do it side by side.
- * A page table root that may be retired is dropped.
+ * The vCPU leaves the guest for about 0.1 ms.  A work item begins with the BQL;
+ * this one releases it while it maps, so that several vCPUs map side by side.
+ * If the page table root may be retired, the vCPU drops it and maps again.
  *
  * Context: any thread but a vCPU's, without BQL; waits for the vCPU.
  *
@@ -39,8 +39,8 @@ int kvm_own_thread_map(CPUState *cpu, unsigned generation, hwaddr gpa,
  * @size: as above
  * @mapped: as above
  *
- * KVM may write an exit reason to the vCPU's kvm_run; read what that holds
- * before.
+ * KVM may write an exit reason to the vCPU's kvm_run, so a caller that needs
+ * the data of the last exit reads it before the call.
  *
  * Context: without BQL.
  *

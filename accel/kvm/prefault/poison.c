@@ -29,8 +29,9 @@ static GPtrArray *poison_hosts;
 static uint64_t poison_pages;
 
 /*
- * The guest gets memory that works, where it had some that did not.  A block
- * may be gone since.
+ * Give back the poisoned pages, so that the guest gets others.  A block may be
+ * gone since.  A page that cannot be given back stays poisoned: an error is
+ * dropped, as KVM_RUN fails with EHWPOISON again when the guest touches it.
  */
 static void poison_replace(void *opaque)
 {
@@ -63,8 +64,8 @@ static void poison_note(void *host)
 #ifdef TARGET_I386
 /*
  * kvm_arch_on_sigbus_vcpu() exits QEMU if the guest has no recoverable machine
- * checks (MCG_SER_P), so check that first.  The state of a protected guest
- * cannot be changed.
+ * checks (MCG_SER_P), so check first.  The state of a protected guest cannot be
+ * changed.
  */
 static bool poison_inject(CPUState *cpu, void *host)
 {
@@ -73,7 +74,7 @@ static bool poison_inject(CPUState *cpu, void *host)
     if (!(env->mcg_cap & MCG_SER_P) || kvm_state->guest_state_protected) {
         return false;
     }
-    /* The stack was poisoned: QEMU cannot put one exception before another */
+    /* QEMU cannot put a machine check before an exception that is pending */
     cpu_synchronize_state(cpu);
     if (env->exception_nr != -1) {
         return false;
@@ -132,11 +133,12 @@ bool kvm_poison_on_sigbus(int code, void *host)
         !machine_require_guest_memfd(current_machine)) {
         return false;
     }
+    /* Without a memslot for @host the message says 0, and the guest stops */
     kvm_physical_memory_addr_from_host(kvm_state, host, &gpa);
     kvm_poison_tell_fatal();
     kvm_stop_report("SIGBUS", gpa, qemu_real_host_page_size(), 0,
                     POISON_NOT_TOLD);
-    /* Of this thread: the vCPU must not touch it again before it is stopped */
+    /* On this thread: the vCPU must not touch the page again before the stop */
     vm_stop(RUN_STATE_INTERNAL_ERROR);
     return true;
 }

@@ -1,8 +1,8 @@
 /*
  * Poisoned memory under a guest with private memory
  *
- * The host's memory behind a page is broken.  Behind a private page KVM_RUN
- * says so (EHWPOISON), behind a shared one the vCPU's thread gets SIGBUS.  The
+ * The host's memory behind a page is broken.  If the page is private, KVM_RUN
+ * fails with EHWPOISON; if it is shared, the vCPU's thread gets SIGBUS.  The
  * guest gets a machine check if it can take one; a reset gives it other memory.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -29,13 +29,13 @@
  * Context: BQL.
  *
  * Returns: false if the guest cannot take one: it has no recoverable machine
- * checks, its state is protected, or an exception is being delivered, whose
- * stack or handler is the poisoned page.
+ * checks, its state is protected, or an exception is being delivered (its stack
+ * or handler is then the poisoned page).
  */
 bool kvm_poison_tell_guest(CPUState *cpu, hwaddr gpa);
 
 /**
- * kvm_poison_tell_fatal: send the event MEMORY_FAILURE of what ends the guest
+ * kvm_poison_tell_fatal: send MEMORY_FAILURE for poison that stops the guest
  *
  * Context: BQL.
  */

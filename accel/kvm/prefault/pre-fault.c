@@ -1,5 +1,5 @@
 /*
- * KVM_PRE_FAULT_MEMORY: its contract, and what its answers mean
+ * KVM_PRE_FAULT_MEMORY: its contract, and the meaning of its errors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,15 +24,15 @@
 #endif
 
 /*
- * The time that one call has.  Enough for thousands of pages; who waits for a
- * change of the memory map, or to cancel a run, waits so long at most.
+ * The time of one call.  It is enough for thousands of pages, and a thread that
+ * changes the memory map or cancels a run waits no longer than this.
  */
 #define BOUND_NS (5 * SCALE_MS)
 
-/* Attempts to put a guest register back before its guest is given up */
+/* Attempts to put EFER back before pre_fault_stop_guest() */
 #define RESTORE_TRIES 3
 
-/* A timer of this thread, which interrupts it; made for its first call */
+/* A timer that interrupts this thread; made at the thread's first call */
 typedef struct BoundTimer {
     bool made;
     timer_t id;
@@ -50,8 +50,8 @@ static void pre_fault_timer_delete(Notifier *notifier, void *data)
 }
 
 /*
- * SIG_IPI's handler makes a vCPU's thread look for work before it enters the
- * guest again, and does nothing in any other.
+ * The timer sends SIG_IPI, whose handler makes a vCPU's thread look for work
+ * before it enters the guest again, and does nothing in any other thread.
  */
 static int pre_fault_timer_make(BoundTimer *timer)
 {
@@ -74,7 +74,10 @@ static int pre_fault_timer_make(BoundTimer *timer)
     return 0;
 }
 
-/* Again and again: a signal that comes before the call would be lost on it */
+/*
+ * The timer repeats, because a signal that arrives before the ioctl does not
+ * interrupt it.  With a valid timer and times timer_settime() cannot fail.
+ */
 static void pre_fault_timer_set(int64_t ns)
 {
     struct itimerspec spec = {
@@ -127,6 +130,7 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
 }
 
 #ifdef TARGET_I386
+/* A query that fails counts as no: KVM refuses neither to a vCPU that exists */
 static bool pre_fault_in_smm(CPUState *cpu)
 {
     struct kvm_vcpu_events events = {};
@@ -149,7 +153,7 @@ static bool pre_fault_in_nested_guest(CPUState *cpu)
            nested->flags & KVM_STATE_NESTED_GUEST_MODE;
 }
 
-/* KVM is asked, because QEMU's copy may be newer, and kvm_run's flags older */
+/* Ask KVM: QEMU's registers may be newer than KVM's, kvm_run's flags older */
 bool kvm_pre_fault_can_use(CPUState *cpu)
 {
     assert(bql_locked());
@@ -183,7 +187,7 @@ static void pre_fault_stop_guest(CPUState *cpu)
     error_report("prefault: EFER of CPU %d cannot be set back: the guest is "
                  "stopped, and must be reset", cpu->cpu_index);
     if (runstate_is_running()) {
-        /* Of this thread: the vCPU must not run before it is stopped */
+        /* On this thread: the vCPU must not run before it is stopped */
         vm_stop(RUN_STATE_INTERNAL_ERROR);
     } else {
         kvm_prefault_stop_guest();
@@ -192,8 +196,8 @@ static void pre_fault_stop_guest(CPUState *cpu)
 
 /*
  * A change of EFER.NX resets the MMU of the vCPU (Linux, arch/x86/kvm/x86.c,
- * set_efer()) and touches nothing else.  Other registers that do so come with
- * more: KVM_SET_SREGS2 loses the low bits of the APIC's TPR, for instance.
+ * set_efer()) and touches nothing else.  Other registers that reset it have
+ * side effects: KVM_SET_SREGS2 loses the low bits of the APIC's TPR.
  */
 bool kvm_pre_fault_drop_root(CPUState *cpu)
 {
@@ -206,7 +210,7 @@ bool kvm_pre_fault_drop_root(CPUState *cpu)
     }
     dropped = pre_fault_set_efer(cpu, efer ^ MSR_EFER_NXE);
     trace_kvm_pre_fault_drop_root(cpu->cpu_index, dropped);
-    /* Also if it failed: KVM may have changed it first */
+    /* Put EFER back even if the call failed: KVM may have changed it first */
     for (int tries = 0; tries < RESTORE_TRIES; tries++) {
         if (pre_fault_set_efer(cpu, efer)) {
             return dropped;

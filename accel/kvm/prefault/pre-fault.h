@@ -1,5 +1,5 @@
 /*
- * KVM_PRE_FAULT_MEMORY: its contract, and what its answers mean
+ * KVM_PRE_FAULT_MEMORY: its contract, and the meaning of its errors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,11 +22,11 @@
  * One call of KVM_PRE_FAULT_MEMORY (Linux, Documentation/virt/kvm/api.rst), the
  * only one, inside the gate.
  *
- * It maps as a read fault does: what the host has not populated for write
- * would become the shared zero page, so the caller populates first.  It
- * returns 0 as soon as one page was mapped; the caller goes on from there.  It
- * works on the page table root that this vCPU uses now: see
- * kvm_pre_fault_can_use().  It holds the vCPU's mutex and KVM's SRCU read lock
+ * KVM maps as a read fault does: a page that the host has not populated for
+ * write would become the shared zero page, so the caller populates first.  The
+ * call returns 0 as soon as one page was mapped; the caller goes on from there.
+ * It works on the page table root that this vCPU uses now: see
+ * kvm_pre_fault_can_use().  KVM holds the vCPU's mutex and its SRCU read lock
  * throughout.
  *
  * It takes some milliseconds at most: a timer of this thread interrupts it,
@@ -37,9 +37,9 @@
  * Returns: 0, or
  * -ECANCELED: the memory map has changed: nothing was done
  * -EINTR: a signal is pending
- * -ETIME: no page was mapped in that time.  The root may be retired: see
- *         kvm_pre_fault_drop_root(); or the page is poisoned, and KVM raises
- *         SIGBUS and tries again
+ * -ETIME: no page was mapped in that time.  Either the root is retired, see
+ *         kvm_pre_fault_drop_root(), or the page is poisoned, and KVM raises
+ *         SIGBUS and tries again, or this thread had to wait
  * -EAGAIN: a memslot is being deleted (since Linux 6.18)
  * -ENOENT: no memslot there
  * -EOPNOTSUPP: shadow paging, a nested guest, or a confidential guest that is
@@ -59,8 +59,8 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
  * kvm_pre_fault_can_use: does a vCPU use the normal page tables?
  * @cpu: a vCPU that does not run
  *
- * KVM fills the tables that the vCPU uses: in SMM those of another address
- * space, in a nested guest none that it could fill.
+ * KVM fills the tables that the vCPU uses.  In SMM these are of another address
+ * space; in a nested guest KVM cannot fill them.
  *
  * Context: BQL.
  *
@@ -74,20 +74,20 @@ bool kvm_pre_fault_can_use(CPUState *cpu);
  *
  * KVM retires the roots of a VM that is to lose all mappings: when a memslot of
  * a default VM is deleted with KVM_X86_QUIRK_SLOT_ZAP_ALL in force, when the
- * count of memslot changes starts over, when the host changes
+ * count of memslot changes wraps around, or when the host changes
  * kvm.nx_huge_pages.  A vCPU lets go of a retired root when it enters the
- * guest; KVM_PRE_FAULT_MEMORY does that only since Linux 6.15 (commit
- * 20a6cff3b283, "Check and free obsolete roots in kvm_mmu_reload()") and before
- * tries again until it is interrupted.
+ * guest.  KVM_PRE_FAULT_MEMORY does so since Linux 6.15 (commit 20a6cff3b283,
+ * "Check and free obsolete roots in kvm_mmu_reload()"); older kernels try again
+ * until the call is interrupted.
  *
- * The guest's registers are as before afterwards.  If they cannot be put back
+ * The guest's registers are the same afterwards.  If they cannot be put back,
  * the guest is stopped in state internal-error, with a message, before this
  * vCPU enters it.
  *
  * Context: BQL.
  *
- * Returns: false if that is not possible: the guest's state is protected, or
- * KVM refuses.
+ * Returns: false if the root could not be dropped, because the guest's state is
+ * protected or KVM refuses.
  */
 bool kvm_pre_fault_drop_root(CPUState *cpu);
 

@@ -1,5 +1,5 @@
 /*
- * Memslot retention: what did not change stays mapped
+ * Memslot retention: memory that did not change stays mapped
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,7 +16,10 @@
 #include "slots.h"
 #include "trace.h"
 
-/* A memory map is at rest after so long where a change costs all mappings */
+/*
+ * With the quirk KVM_X86_QUIRK_SLOT_ZAP_ALL a change costs all mappings, so map
+ * again only when the memory map has been quiet for this long
+ */
 #define REST_ZAP_ALL_MS 100
 
 /* A range of guest addresses that one memslot covers */
@@ -27,7 +30,7 @@ typedef struct Piece {
 
 static uint64_t retention_slots_kept, retention_slots_dropped;
 
-/* What can change, and so has to be cut off, is where a PC has it */
+/* The cuts suit a PC: PAM, SMRAM and the PCI hole are at its addresses */
 static bool retention_is_for_target(void)
 {
     return target_arch() == SYS_EMU_TARGET_X86_64 ||
@@ -35,8 +38,8 @@ static bool retention_is_for_target(void)
 }
 
 /*
- * First asked when the first memslot is about to be made, by when the options
- * are known; memslots that were cut in two ways would not be found again.
+ * The first memslot asks first, when the options are known.  The answer never
+ * changes: memslots that were cut in two ways would not be found again.
  */
 static bool retention_is_on(void)
 {
@@ -61,7 +64,7 @@ hwaddr kvm_retention_cut(hwaddr start, hwaddr size)
     return MIN(size, end - start);
 }
 
-/* Memory whose memslots may be kept: see kvm_retention_commit() */
+/* Is it memory whose memslots may be kept?  See kvm_retention_commit() */
 static bool retention_section_is_plain(const MemoryRegionSection *section)
 {
     MemoryRegion *mr = section->mr;
@@ -120,7 +123,7 @@ static bool retention_slot_matches(const KVMSlot *slot, const KVMSlot *wanted)
            slot->guest_memfd_offset == wanted->guest_memfd_offset;
 }
 
-/* Append to @kept what of @section has its memslot already */
+/* Append to @kept the pieces of @section that have their memslot already */
 static void retention_find_kept(const KVMMemoryListener *kml,
                                 const MemoryRegionSection *section,
                                 GArray *kept)
@@ -157,7 +160,7 @@ static void retention_append_part(GPtrArray *parts,
     g_ptr_array_add(parts, update);
 }
 
-/* Append to @parts what @kept, sorted by address, leaves of @section */
+/* Append to @parts the gaps in @section between @kept, sorted by address */
 static void retention_append_rest(GPtrArray *parts,
                                   const MemoryRegionSection *section,
                                   const GArray *kept)
@@ -176,7 +179,10 @@ static void retention_append_rest(GPtrArray *parts,
     retention_append_part(parts, section, start, end);
 }
 
-/* The caller handles one reference for each part: make that one in all */
+/*
+ * kvm_region_commit() takes or drops a reference of @mr for each part.  Make up
+ * for that, so that a section counts once, however many parts it has.
+ */
 static void retention_balance_refs(MemoryRegion *mr, int parts, bool adding)
 {
     int surplus = adding ? 1 - parts : parts - 1;
@@ -189,7 +195,7 @@ static void retention_balance_refs(MemoryRegion *mr, int parts, bool adding)
     }
 }
 
-/* Replace the updates that start with @update by what @kept leaves of them */
+/* Replace the updates that start with @update by their parts beside @kept */
 static GPtrArray *retention_without_kept(KVMMemoryUpdate *update,
                                          const GArray *kept, bool adding)
 {
@@ -207,7 +213,7 @@ static GPtrArray *retention_without_kept(KVMMemoryUpdate *update,
     return parts;
 }
 
-/* How many memslots a section that goes has: a device's has none */
+/* Count the memslots of a section that goes: a device's has none */
 static unsigned retention_count_slots(const KVMMemoryListener *kml,
                                       const MemoryRegionSection *section)
 {
@@ -242,10 +248,10 @@ static void retention_retain(KVMMemoryListener *kml, const GArray *kept)
     }
 }
 
-/* What a change drops is mapped again, once the change is done */
+/* Owe the memory that this change drops: it is mapped again afterwards */
 static void retention_note_dropped(const KVMMemoryListener *kml)
 {
-    /* With the quirk each change costs what was mapped again: wait longer */
+    /* With the quirk the next change drops all mappings again: wait longer */
     unsigned rest_ms = kvm_slot_zap_all() ? REST_ZAP_ALL_MS : PREFAULT_REST_MS;
     KVMMemoryUpdate *update;
     uint64_t dropped = 0;

@@ -1,13 +1,13 @@
 /*
- * Memslot retention: what did not change stays mapped
+ * Memslot retention: memory that did not change stays mapped
  *
  * A memslot that is deleted takes its stage-2 mappings along.  QEMU deletes and
  * creates all of a section's memslots when the section changes, and its flat
  * view merges neighbours: on pc and q35 each flip of PAM or SMRAM below 1 MiB
  * replaces the memslot that holds all RAM up to the PCI hole.  With prefault,
- * RAM is cut into more memslots, at guest addresses that never move, and a
- * memslot that a change of the memory map would delete and create just as it
- * was is left alone.
+ * RAM is cut into more memslots, at guest addresses that never move.  If a
+ * change of the memory map would delete a memslot and create the same one
+ * again, the memslot is left alone.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,13 +19,16 @@
 #include "qemu/units.h"
 #include "system/kvm_int.h"
 
-/* Guest addresses where memslots end: these, and none at or above the end */
+/*
+ * Guest addresses where RAM is cut: the first, then multiples of the grid up to
+ * the end; above it RAM is not cut
+ */
 #define KVM_RETENTION_FIRST_CUT (1 * MiB)
 #define KVM_RETENTION_GRID (64 * MiB)
 #define KVM_RETENTION_END (4 * GiB)
 
 /**
- * kvm_retention_counts: what retention did so far
+ * kvm_retention_counts: count the memslots that were kept and dropped so far
  * @kept: memslots left alone
  * @dropped: memslots that were deleted; both count a memslot once for each
  *           change of the memory map

@@ -18,7 +18,7 @@
 #include "slot-zap.h"
 #include "trace.h"
 
-/* Every assigned PCI device is one; QEMU has no header for others to include */
+/* All assigned PCI devices have this type, which no public header defines */
 #define TYPE_ANY_VFIO_PCI "vfio-pci-device"
 
 #define WHAT_IS_KNOWN "with the quirk disabled, some guest was seen unstable " \

@@ -4,10 +4,10 @@
  * On a default x86 VM, deleting a memslot drops the stage-2 mappings of all
  * memslots, unless KVM_X86_QUIRK_SLOT_ZAP_ALL is disabled (bit 7 of
  * KVM_CAP_DISABLE_QUIRKS2, since Linux 6.12; Documentation/virt/kvm/api.rst).
- * The quirk is there for what was seen once, with an assigned Nvidia GPU, when
- * only the memslot's mappings were dropped; the cause was never found.  So it
- * is not disabled silently where a VFIO device is present.  Once disabled it
- * cannot be enabled again.
+ * The quirk exists because a guest with an assigned Nvidia GPU was once seen
+ * unstable when only the memslot's mappings were dropped; the cause was never
+ * found.  So the quirk is not disabled silently where a VFIO device is present.
+ * Once disabled it cannot be enabled again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,12 +26,12 @@
 void kvm_slot_zap_class_init(ObjectClass *oc);
 
 /**
- * kvm_slot_zap_set_up: disable the quirk, as far as it was asked for
+ * kvm_slot_zap_set_up: disable the quirk if slot-zap-all and the host allow it
  * @errp: set if slot-zap-all=off was given and KVM cannot do that
  *
- * With slot-zap-all=auto the quirk is disabled where KVM lets it and no VFIO
- * device is present.  From then on a VFIO device that is plugged while the
- * quirk is disabled gets a warning.
+ * With slot-zap-all=auto the quirk is disabled if no VFIO device is present and
+ * KVM can disable it; if KVM cannot, that is no error.  A VFIO device that is
+ * plugged while the quirk is disabled gets a warning.
  *
  * Context: BQL, once, when the machine is complete.
  *

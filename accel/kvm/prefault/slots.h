@@ -15,7 +15,7 @@
  *
  * Context: BQL.
  *
- * Returns: KVM's listener that has them.
+ * Returns: KVM's listener that has them; NULL before there is one.
  */
 const KVMMemoryListener *kvm_slots(void);
 

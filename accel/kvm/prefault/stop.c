@@ -35,7 +35,7 @@ static void stop_request(void)
     qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
 }
 
-/* After the stop the guest takes a reset */
+/* Acts once: after this stop and a reset the guest may run */
 static void stop_started(void *opaque, bool running, RunState state)
 {
     VMChangeStateEntry **handler = opaque;

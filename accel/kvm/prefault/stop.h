@@ -11,13 +11,13 @@
 
 /**
  * kvm_stop_report: say which memory the guest cannot go on with, and why
- * @what: who found it: an exit, a hypercall, a signal
+ * @what: the name of the exit, hypercall or signal that found it
  * @gpa: guest address
  * @size: bytes
  * @flags: as KVM or the guest gave them
  * @problem: words that end the sentence
  *
- * The guest is not stopped by this: see kvm_prefault_stop_guest().
+ * kvm_stop_report() does not stop the guest: see kvm_prefault_stop_guest().
  *
  * Context: BQL.
  */
