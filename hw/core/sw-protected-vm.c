@@ -1,5 +1,5 @@
 /*
- * sw-protected-vm: what memory backends of any target ask about it
+ * sw-protected-vm: the question that memory backends of any target ask
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -83,9 +83,9 @@ static void sw_protected_vm_block_added(RAMBlockNotifier *n, void *host,
 }
 
 /*
- * Registered before any device, so that it comes first: what devices load at
- * reset is for the memory as the guest is going to find it.  A guest that wakes
- * up finds its memory as it left it.
+ * Registered before any device, so that it comes first: devices then load their
+ * data at reset into memory that is already in the state that the guest will
+ * find.  A guest that wakes up finds its memory as it left it.
  */
 static void sw_protected_vm_reset_hold(Object *obj, ResetType type)
 {

@@ -1,5 +1,5 @@
 /*
- * sw-protected-vm: what other parts of QEMU ask about it
+ * sw-protected-vm: the questions that other parts of QEMU ask about it
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,9 +15,9 @@
  * @readonly: its file is opened read-only
  * @errp: set if so
  *
- * A read-only file cannot give back what is converted to private, and KVM has
- * no memslot that is both read-only and guest_memfd: QEMU would abort when it
- * maps the memory.
+ * Shared memory in a read-only file cannot be given back when it becomes
+ * private, and KVM has no memslot that is both read-only and guest_memfd: QEMU
+ * would abort when it maps the memory.
  *
  * Context: BQL.
  *

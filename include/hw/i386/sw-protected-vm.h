@@ -11,8 +11,8 @@
  * Guarantees: RAM, which is the memory of memory backends, begins in the state
  * that initial-state asks for and is in that state again after each reset; any
  * other memory (firmware, option ROMs) is shared; KVM_HC_MAP_GPA_RANGE is
- * enabled and announced; what cannot work is refused with a sentence that says
- * what to do.
+ * enabled and announced; a configuration that cannot work is refused with an
+ * error that names a remedy.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
