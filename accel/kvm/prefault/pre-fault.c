@@ -121,8 +121,9 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
     prefault_gate_leave();
     if (ret == -EFAULT || ret == -EHWPOISON) {
         /*
-         * KVM noted a memory fault as if KVM_RUN had failed.  Nobody must take
-         * that for the reason if KVM_RUN fails later without giving one.
+         * KVM noted a memory fault as if KVM_RUN had failed.  Erase it, or
+         * kvm_convert_on_exit() would take it for the reason when KVM_RUN fails
+         * later without giving one.
          */
         cpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
     }

@@ -1,5 +1,5 @@
 /*
- * What is owed to a guest that runs, and who pays
+ * Owed memory is mapped in the background, while the guest runs
  *
  *   owe -> (memory map at rest) -> timer -> run -> finish -> timer -> ...
  *                                                    |
@@ -22,21 +22,19 @@
 #include "run.h"
 #include "trace.h"
 
-/* Between two runs; the larger the longer runs have got nowhere */
+/* Time between two runs; it doubles with each run that maps nothing */
 #define PAUSE_MS 1
 #define PAUSE_MAX_MS 1000
-/*
- * A memory map that never rests keeps nobody waiting longer than so many rests
- */
+/* If the memory map never rests, the run begins after so many rest times */
 #define RESTS_MAX 10
 
 static struct {
     const PrefaultBackend *backend;
     PrefaultLedger *ledger;
     bool started;
-    bool no_residency;          /* what the host has cannot be known */
+    bool no_residency;          /* the host does not say which pages it has */
     PrefaultRun *run;
-    bool active;                /* @run is */
+    bool active;                /* @run is under way */
     QEMUTimer *timer;
     unsigned pause_ms;
     int64_t owed_since_ms;
@@ -62,13 +60,14 @@ static void background_wake_at_rest(unsigned rest_ms)
                            (int64_t)rest_ms * RESTS_MAX)));
 }
 
+/* The run's outcome is dropped: memory that it did not map stays owed */
 static void background_join(void)
 {
     background.active = false;
     prefault_run_join(background.run);
 }
 
-/* Let the next run come sooner or later, by what this one got done */
+/* Run again soon if this run mapped something, and later if it did not */
 static void background_finish(void *opaque)
 {
     PrefaultFigures figures;
@@ -78,7 +77,7 @@ static void background_finish(void *opaque)
     owed = background_owed();
     figures = prefault_run_figures(background.run);
     trace_prefault_background_finish(figures.progress.mapped, owed);
-    /* A change of the memory map has set the timer, for when it is at rest */
+    /* A change of the memory map may have set the timer already: leave it */
     if (owed && !timer_pending(background.timer)) {
         background.pause_ms = figures.progress.mapped ? PAUSE_MS
             : MIN(background.pause_ms * 2, PAUSE_MAX_MS);
@@ -163,7 +162,7 @@ PrefaultLedger *prefault_background_ledger(void)
     return background.ledger;
 }
 
-/* Without residency only what is populated anyway can be mapped */
+/* Without residency, map only memory that is populated as well */
 static bool background_can_pay(PrefaultOwedReason reason)
 {
     if (!background.started) {

@@ -1,10 +1,10 @@
 /*
- * What is owed to a guest that runs, and who pays
+ * Owed memory is mapped in the background, while the guest runs
  *
- * Memory that a run could not map, that lost its mappings or came later is
- * noted in the ledger (ledger.h), and a run behind the guest's back works on it
- * in paced steps, when the memory map is at rest.  The functions by which
- * accelerators owe are in hw/core/prefault-backend.h.
+ * Memory that a run could not map, that lost its mappings or that came later is
+ * noted in the ledger (ledger.h).  When the memory map is at rest, a run in the
+ * background maps it in paced steps.  Accelerators owe memory by the functions
+ * in hw/core/prefault-backend.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,23 +17,24 @@
 
 /**
  * prefault_background_set_up: get ready
- * @backend: who maps
+ * @backend: the backend that maps
  *
  * Context: BQL, once, when the machine is complete.
  */
 void prefault_background_set_up(const PrefaultBackend *backend);
 
 /**
- * prefault_background_start: from now on, map what is owed
+ * prefault_background_start: from now on, map owed memory
  *
  * Context: BQL.
  */
 void prefault_background_start(void);
 
 /**
- * prefault_background_stop: nothing is owed: somebody else maps everything
+ * prefault_background_stop: stop, and forget all owed memory
  *
- * Waits for the workers, some milliseconds.
+ * Called when another run maps all memory.  Waits for the workers, some
+ * milliseconds.
  *
  * Context: BQL.
  */
@@ -42,7 +43,7 @@ void prefault_background_stop(void);
 /**
  * prefault_background_pause: let go of the vCPUs
  *
- * As prefault_background_stop(), but what is owed stays so, and the work goes
+ * As prefault_background_stop(), but owed memory stays owed, and the work goes
  * on from the main loop after a while.
  *
  * Context: BQL.
@@ -61,7 +62,7 @@ void prefault_background_map_changing(void);
  *
  * Context: any thread, after prefault_background_set_up().
  *
- * Returns: the ledger; its lock is its own.
+ * Returns: the ledger, which has a lock of its own.
  */
 PrefaultLedger *prefault_background_ledger(void);
 

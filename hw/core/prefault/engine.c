@@ -15,8 +15,8 @@
 typedef struct EngineWorker {
     PrefaultEngine *engine;
     unsigned index;
-    unsigned place;             /* of its last chunk; where to look next */
-    bool entered;               /* that place */
+    unsigned place;             /* of its last chunk; it looks here first */
+    bool entered;               /* @place was entered */
     QemuThread thread;
 } EngineWorker;
 

@@ -1,10 +1,10 @@
 /*
  * Prefault engine: the threads that work through a plan
  *
- * A queue for each place, some workers, spread over the places; one that finds
- * its queue empty helps at the next.  Each worker takes a chunk, populates the
- * host memory behind it and then maps it for the guest, until the plan is done
- * or somebody stops it.  What a worker does with a chunk is in work.h.
+ * Each place has a queue, and workers are spread over the places; one that
+ * finds its queue empty helps at the next.  Each worker takes a chunk,
+ * populates the host memory behind it and then maps it for the guest, until the
+ * plan is done or the engine is stopped.  The work on a chunk is in work.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,8 +18,8 @@ typedef struct PrefaultEngine PrefaultEngine;
 
 /**
  * prefault_engine_start: start workers on a plan
- * @plan: what to do; stays the caller's and lives longer than the engine
- * @ops: how to do it; likewise
+ * @plan: the chunks; stays the caller's and lives longer than the engine
+ * @ops: the operations on a chunk; likewise
  * @opaque: handed to each operation
  * @threads: number of workers; 0 if only prefault_engine_work() is to work
  *
@@ -59,8 +59,8 @@ void prefault_engine_cancel(PrefaultEngine *engine);
  * prefault_engine_invalidate: stop because the plan no longer holds
  * @engine: the engine
  *
- * As prefault_engine_cancel(), for another reason.  Whoever changes the memory
- * map closes the gate (gate.h) as well.
+ * As prefault_engine_cancel(), but the outcome is PREFAULT_OUTCOME_STALE.  A
+ * thread that changes the memory map closes the gate (gate.h) as well.
  *
  * Context: any thread.
  */

@@ -1,5 +1,5 @@
 /*
- * Gate: memory is mapped only while the memory map is as it was planned for
+ * Gate: memory is mapped only while the memory map is the one of the plan
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

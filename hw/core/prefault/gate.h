@@ -1,10 +1,10 @@
 /*
- * Gate: memory is mapped only while the memory map is as it was planned for
+ * Gate: memory is mapped only while the memory map is the one of the plan
  *
- * Each change of the memory map begins a generation.  Whoever maps memory
- * enters the gate with the generation that its plan was made in, for one call
- * into the accelerator; whoever is about to change memslots closes the gate:
- * nobody enters any more with an older generation, and those inside have left.
+ * Each change of the memory map begins a generation.  A thread that maps memory
+ * enters the gate with the generation of its plan, for one call into the
+ * accelerator.  A thread that is about to change memslots closes the gate:
+ * afterwards no thread is inside, and none enters with an older generation.
  *
  * Why: KVM_PRE_FAULT_MEMORY tries again inside the call while a memslot is
  * being deleted (up to Linux 6.17), or once the deletion has retired the page
@@ -12,8 +12,8 @@
  * meanwhile; the deletion waits for that lock (virt/kvm/kvm_main.c,
  * kvm_swap_active_memslots()).  They would wait for each other for ever.
  *
- * The BQL does not do for this: work items on several vCPUs' threads, which
- * begin with the BQL, would map one after the other.
+ * The BQL cannot take the gate's place: work items begin with the BQL, and if
+ * they kept it, several vCPUs' threads would map one after the other.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,15 +26,15 @@
  *
  * Context: BQL, so that it is that of the memory map that the caller reads.
  *
- * Returns: what prefault_gate_enter() takes.
+ * Returns: the generation, for prefault_gate_enter().
  */
 unsigned prefault_gate_generation(void);
 
 /**
  * prefault_gate_close: the memory map is about to change
  *
- * Begins a generation, and waits until nobody is inside.  Calls inside are
- * bounded (see kvm_pre_fault_map()), so that takes some milliseconds.
+ * Begins a generation, and waits until no thread is inside.  That takes some
+ * milliseconds, for calls inside are bounded (see kvm_pre_fault_map()).
  *
  * Context: BQL, so that one closes at a time; not inside.
  */

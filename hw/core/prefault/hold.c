@@ -20,8 +20,8 @@
 
 static struct {
     PrefaultHold how;           /* atomic: vCPUs' threads read it */
-    RunState start_state;       /* the start that waits is valid in this only */
-    bool wake;                  /* and then the guest is to wake up */
+    RunState start_state;       /* in any other the start is given up */
+    bool wake;                  /* once started, the guest is to wake up */
 } hold;
 
 void prefault_hold(PrefaultHold how)

@@ -1,8 +1,8 @@
 /*
- * What populating guest memory takes, and whether the host has it
+ * Does the host have enough memory to populate the guest's?
  *
- * Guarantees: never refuses what would have worked, as far as the host's
- * figures tell; needs the same little memory for any size of guest.
+ * Guarantees: never refuses a guest that would have fitted, as far as the
+ * host's figures tell; needs the same little memory for any size of guest.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@
 #include "host-check.h"
 #include "host-limits.h"
 
-/* How much memory is looked at in one call */
+/* Bytes whose pages are asked for in one call */
 #define WINDOW (256 * MiB)
 
 /* Bits of an entry of /proc/self/pagemap */
@@ -26,7 +26,7 @@
 #define PAGEMAP_SWAPPED BIT_ULL(62)
 #define PAGEMAP_OF_FILE BIT_ULL(61)
 
-/* What is taken from one place */
+/* Memory that is to come from the same pool and the same nodes */
 typedef struct Need {
     uint64_t bytes;
     size_t huge_page;           /* bytes; 0 for ordinary memory */
@@ -35,7 +35,7 @@ typedef struct Need {
     unsigned max_node;
 } Need;
 
-/* What is taken from a file system by one file */
+/* Space that one file takes from its file system */
 typedef struct FileNeed {
     dev_t dev;
     ino_t ino;
@@ -45,7 +45,7 @@ typedef struct FileNeed {
     const char *name;           /* of a RAM block, for a message */
 } FileNeed;
 
-/* Pages of a window that are not in memory, all if it cannot be told */
+/* Pages of a window that are not in memory; if mincore() fails assume all */
 static size_t check_absent_pages(uint8_t *host, size_t size, size_t page)
 {
     g_autofree unsigned char *present = g_malloc(size / page);
@@ -60,7 +60,11 @@ static size_t check_absent_pages(uint8_t *host, size_t size, size_t page)
     return absent;
 }
 
-/* Pages of a window that are still the file's, none if it cannot be told */
+/*
+ * Pages of a window that are still the file's, and need memory when they are
+ * written.  None if pagemap cannot be read: a guess could refuse a guest that
+ * fits.
+ */
 static size_t check_uncopied_pages(uint8_t *host, size_t size, size_t page,
                                    int pagemap)
 {
@@ -139,7 +143,10 @@ static void check_add_file(GArray *files, const PrefaultBacking *b)
     struct stat st;
     FileNeed need;
 
-    /* A file system without a limit, as memfd's, says that it has no block */
+    /*
+     * A file system without a limit, as memfd's, says that it has no block.  A
+     * file that cannot be asked is no limit: populating then fails cleanly.
+     */
     if (fstat(b->fd, &st) || fstatvfs(b->fd, &fs) || !fs.f_blocks ||
         !S_ISREG(st.st_mode)) {
         return;
@@ -172,7 +179,7 @@ static bool check_is_on_disk(const PrefaultBacking *b)
            fs.f_type != TMPFS_MAGIC && fs.f_type != HUGETLBFS_MAGIC;
 }
 
-/* Compare what memory takes with one limit */
+/* Compare the bytes that are needed with one limit */
 static bool check_fits(uint64_t bytes, const PrefaultLimit *limit, Error **errp)
 {
     if (bytes <= limit->bytes) {
@@ -276,7 +283,7 @@ static bool check_fits_files(const GArray *files, Error **errp)
     return true;
 }
 
-/* @exact: look which pages are present; false: assume that none is */
+/* @exact: count the pages that are present; false: assume that none is */
 static bool check_needs(const PrefaultBacking *backings, size_t nr_backings,
                         const char *root, bool exact, Error **errp)
 {
@@ -301,7 +308,10 @@ static bool check_needs(const PrefaultBacking *backings, size_t nr_backings,
 bool prefault_host_check(const PrefaultBacking *backings, size_t nr_backings,
                          const char *root, Error **errp)
 {
-    /* Most hosts have room for the guest twice: no need to look at its pages */
+    /*
+     * Most hosts have enough for all pages, so try that first: it takes no look
+     * at each page.  Its error is dropped, for the exact check decides.
+     */
     return check_needs(backings, nr_backings, root, false, NULL) ||
            check_needs(backings, nr_backings, root, true, errp);
 }

@@ -1,5 +1,5 @@
 /*
- * What populating guest memory takes, and whether the host has it
+ * Does the host have enough memory to populate the guest's?
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,9 +8,9 @@
 #define HW_CORE_PREFAULT_HOST_CHECK_H
 
 /**
- * PrefaultBacking: a piece of guest memory, and what is behind it
+ * PrefaultBacking: a piece of guest memory, and the host memory behind it
  * @name: of the RAM block, for messages
- * @host: where QEMU has it mapped, a multiple of @page_size
+ * @host: its host address, a multiple of @page_size
  * @size: bytes, a multiple of @page_size
  * @page_size: bytes of a host page behind it: a hugetlb page is larger than
  *             the host's base page
@@ -36,26 +36,27 @@ typedef struct PrefaultBacking {
 
 /**
  * prefault_host_check: is there enough to populate memory for write?
- * @backings: what is to be populated
+ * @backings: the memory to populate
  * @nr_backings: number of elements of @backings
  * @root: prefix of /proc and /sys, "" but in tests
  * @errp: set if there is not: a sentence without full stop that can go on,
- *        with what is missing, how much is needed and how much is left
+ *        with the limit, the bytes needed and the bytes left
  *
- * What is present already needs nothing (mincore(), and /proc/self/pagemap
- * for private mappings of files).  The rest is compared with each limit that
- * applies to it (host-limits.h):
+ * Pages that are present already need nothing (mincore(), and
+ * /proc/self/pagemap for private mappings of files).  The others are compared
+ * with each limit that applies to them (host-limits.h):
  *
- * - ordinary memory (anonymous, private, tmpfs and memfd) with the memory
- *   cgroups, with the host's available memory and free swap, and where it is
- *   bound to nodes with what these have,
- * - hugetlb pages with the hugetlb cgroups, and with their pool unless they are
- *   reserved in it, or with the nodes that they are bound to,
- * - shared memory in a file with the space left in its file system, as far as
- *   the file has not allocated it.
+ * - ordinary memory (anonymous, private, tmpfs and memfd): the memory cgroups,
+ *   the host's available memory and free swap, and, if the memory is bound to
+ *   nodes, the memory that is free on these,
+ * - hugetlb pages: the hugetlb cgroups, their pool unless they are reserved in
+ *   it, and the nodes that they are bound to,
+ * - shared memory in a file: the space left in its file system, for the part
+ *   that the file has not allocated.
  *
- * What cannot be known (no /proc, no /sys, a file system that does not say) is
- * taken to suffice: populating then fails cleanly.  Nothing is changed.
+ * A limit that cannot be known (no /proc, no /sys, a file system without
+ * figures) is taken to suffice: populating then fails cleanly.  The check
+ * changes nothing.
  *
  * Context: BQL; takes no lock.
  *

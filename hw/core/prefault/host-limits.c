@@ -1,5 +1,5 @@
 /*
- * How much room the host has left
+ * How much memory the host has left
  *
  * Guarantees: a file that is missing, or holds something unexpected, is no
  * limit.  Formats are those of Linux, Documentation/admin-guide/cgroup-v2.rst,
@@ -37,7 +37,7 @@ static char *limits_read_text(const char *format, ...)
     return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
 }
 
-/* The number that is all of a text; false for "max", garbage or no text */
+/* Parse a text that is one number; false for "max", garbage or no text */
 static bool limits_parse_number(char *text, uint64_t *value)
 {
     return text && !qemu_strtou64(g_strstrip(text), NULL, 10, value);
@@ -108,7 +108,7 @@ static char *limits_cgroup_path(const char *root, const char *controller)
     return NULL;
 }
 
-/* The part of @path below the cgroup @top; NULL if @path is outside of it */
+/* The part of @path below @top, "" if they are equal; NULL if it is outside */
 static const char *limits_path_below(const char *path, const char *top)
 {
     size_t len = g_str_equal(top, "/") ? 0 : strlen(top);
@@ -118,8 +118,8 @@ static const char *limits_path_below(const char *path, const char *top)
 }
 
 /*
- * Where that hierarchy is mounted so that @path can be seen, and in @name what
- * @path is called there: /proc/self/mountinfo has lines
+ * The mount point of that hierarchy under which @path can be seen, and in @name
+ * the name of @path below it: /proc/self/mountinfo has lines
  * "ID PARENT DEV TOP POINT ... - TYPE SRC OPTS".
  */
 static char *limits_cgroup_mount(const char *root, const char *controller,
@@ -149,7 +149,7 @@ static char *limits_cgroup_mount(const char *root, const char *controller,
     return NULL;
 }
 
-/* Take what one cgroup has left, if that is less than @limit */
+/* Lower @limit to the memory that one cgroup has left, if that is less */
 static void limits_cgroup_look(const char *dir, const char *name,
                                const CgroupFiles *files, PrefaultLimit *limit)
 {
@@ -213,7 +213,7 @@ static void limits_cgroup_climb(const char *root, bool v2,
     }
 }
 
-/* As the kernel names the files of a page size */
+/* The kernel's name for a file of one page size */
 static char *limits_hugetlb_file(size_t page_size, const char *what)
 {
     return page_size >= GiB

@@ -1,8 +1,8 @@
 /*
- * How much room the host has left
+ * How much memory the host has left
  *
- * Every function reads /proc and /sys and changes nothing.  What cannot be
- * known is no limit: room of UINT64_MAX bytes.
+ * Every function reads /proc and /sys and changes nothing.  A limit that cannot
+ * be known leaves UINT64_MAX bytes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,8 +11,8 @@
 #define HW_CORE_PREFAULT_HOST_LIMITS_H
 
 /**
- * PrefaultLimit: what is left, and of what
- * @bytes: what is left
+ * PrefaultLimit: a limit of the host's, and the memory that it leaves
+ * @bytes: bytes that are left
  * @of: the limit, with its figures, for a message; NULL if there is none
  */
 typedef struct PrefaultLimit {
@@ -21,7 +21,7 @@ typedef struct PrefaultLimit {
 } PrefaultLimit;
 
 /**
- * prefault_limit_clear: free what a limit refers to
+ * prefault_limit_clear: free the text of a limit
  * @limit: filled in by a function below
  */
 void prefault_limit_clear(PrefaultLimit *limit);
@@ -35,7 +35,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PrefaultLimit, prefault_limit_clear)
  * @limit: filled in
  *
  * Page cache that can be reclaimed is not counted as used: the kernel would
- * make room of it.  Cgroup v2, v1 and both together.
+ * reclaim it.  Reads cgroup v2, v1, or both where both are mounted.
  */
 void prefault_limit_cgroup(const char *root, size_t huge_page,
                            PrefaultLimit *limit);
@@ -58,7 +58,7 @@ void prefault_limit_nodes(const char *root, const unsigned long *nodes,
                           unsigned max_node, PrefaultLimit *limit);
 
 /**
- * prefault_limit_hugetlb: pages of a hugetlb pool that nobody has or reserved
+ * prefault_limit_hugetlb: pages of a hugetlb pool, neither used nor reserved
  * @root: as above
  * @page_size: bytes
  * @limit: filled in

@@ -12,7 +12,7 @@
 
 struct PrefaultLedger {
     QemuMutex lock;             /* protects the rest */
-    GArray *debts;              /* of PrefaultDebt, sorted, apart */
+    GArray *debts;              /* of PrefaultDebt, sorted, not overlapping */
     uint64_t owed[PREFAULT_OWED_REASON__MAX];
     uint64_t mapped[PREFAULT_OWED_REASON__MAX];
 };
@@ -40,7 +40,7 @@ static PrefaultDebt *ledger_at(PrefaultLedger *ledger, guint i)
     return &g_array_index(ledger->debts, PrefaultDebt, i);
 }
 
-/* The first debt that ends behind an address, or the number of debts */
+/* Index of the first debt that ends after @start, or the number of debts */
 static guint ledger_find(PrefaultLedger *ledger, hwaddr start)
 {
     guint low = 0, high = ledger->debts->len;
@@ -57,7 +57,10 @@ static guint ledger_find(PrefaultLedger *ledger, hwaddr start)
     return low;
 }
 
-/* Neighbours with one reason are one debt */
+/*
+ * If debt @i adjoins @debt for the same reason, take it out and add its range
+ * to @debt
+ */
 static bool ledger_joins(PrefaultLedger *ledger, guint i, PrefaultDebt *debt)
 {
     PrefaultDebt *other = i < ledger->debts->len ? ledger_at(ledger, i) : NULL;
@@ -85,7 +88,7 @@ static void ledger_insert(PrefaultLedger *ledger, PrefaultDebt debt)
 }
 
 /*
- * Take a range out.  Returns what was owed there, for g_array_unref().
+ * Take a range out.  Returns the debts that were there, for g_array_unref().
  */
 static GArray *ledger_take(PrefaultLedger *ledger, hwaddr start, hwaddr end)
 {

@@ -2,8 +2,8 @@
  * Ledger: guest memory that is owed to the guest, and why
  *
  * Ranges of guest addresses that are not mapped and should be, each with one
- * reason: of several, the last in PrefaultOwedReason.  What a reason needs
- * follows from it, see prefault_ledger_populates().
+ * reason: of several, the last in PrefaultOwedReason.  The reason decides
+ * whether a range is populated as well, see prefault_ledger_populates().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -60,11 +60,11 @@ void prefault_ledger_add(PrefaultLedger *ledger, PrefaultOwedReason reason,
  * prefault_ledger_settle: some memory is not owed any more
  * @ledger: the ledger
  * @generation: of the memory map in which that is so.  Nothing happens if there
- *              is a later one (gate.h): what it dropped is owed anew, and must
- *              stay so
+ *              is a later one (gate.h): memory whose mappings it dropped is
+ *              owed anew, and must stay owed
  * @start: guest address
  * @size: bytes
- * @mapped: it was mapped, and counts as that; or else it cannot be mapped
+ * @mapped: true: it was mapped, and counts as mapped; false: it cannot be
  *
  * Context: any thread.
  */
@@ -131,9 +131,10 @@ uint64_t prefault_ledger_mapped(PrefaultLedger *ledger,
  * prefault_ledger_populates: is memory owed for a reason populated as well?
  * @reason: the reason
  *
- * If not, only what the host has is mapped: the guest may have handed the rest
- * back through a balloon, and KVM would map the zero page, read-only.  What the
- * guest has just converted it is going to use.
+ * If not, only pages that the host has are mapped: the guest may have handed
+ * the others back through a balloon, and KVM would map the zero page,
+ * read-only.  Memory that the guest has just converted is populated, for the
+ * guest is going to use it.
  *
  * Context: any thread.
  *

@@ -48,9 +48,9 @@
 
 typedef struct Prefault {
     PrefaultConfig config;
-    bool ready;                         /* nobody need wait any more */
-    PrefaultTrigger due;                /* unless ready: what for */
-    const char *exempt;                 /* why nobody waits, or NULL */
+    bool ready;                         /* the guest may start at once */
+    PrefaultTrigger due;                /* unless @ready: the next trigger */
+    const char *exempt;                 /* why no start waits, or NULL */
 
     QEMUBH *finish_bh;                  /* the workers are done */
     QEMUTimer *progress_timer;
@@ -95,7 +95,7 @@ static void lifecycle_progress(void *opaque)
               qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
 }
 
-/* Close the books on a run that is not begun anew */
+/* Take note of the end of a run that is not begun anew */
 static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
 {
     switch (outcome) {
@@ -122,7 +122,7 @@ static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
                (s->trigger == PREFAULT_TRIGGER_REQUEST && s->ready);
     trace_prefault_close_run(PrefaultStatus_str(s->status), s->ready);
     prefault_report_end(s->run, s->status, s->ready);
-    /* Also after a run that was cut short: the guest may start all the same */
+    /* Even after a run that was cut short: the guest may start all the same */
     prefault_background_start();
 }
 
@@ -146,7 +146,7 @@ static void lifecycle_finish_bh(void *opaque)
     }
 }
 
-/* End a run for a reason that its user will read */
+/* End a run; @why is its error for the user, unless it had completed */
 static void lifecycle_abort(Prefault *s, const char *why)
 {
     PrefaultOutcome outcome;
@@ -159,7 +159,7 @@ static void lifecycle_abort(Prefault *s, const char *why)
     lifecycle_close_run(s, outcome);
 }
 
-/* Run states from which nobody waits, and why */
+/* Run states from which the guest goes on without waiting, and why */
 static const char *const lifecycle_exempt_states[RUN_STATE__MAX] = {
     [RUN_STATE_INMIGRATE] = "the guest comes by migration",
     [RUN_STATE_FINISH_MIGRATE] = "a migration failed and the guest goes on",
@@ -167,7 +167,7 @@ static const char *const lifecycle_exempt_states[RUN_STATE__MAX] = {
     [RUN_STATE_DEBUG] = "a debugger lets the guest go on",
 };
 
-/* The guest does not wait: its memory is mapped, as it comes, while it runs */
+/* The guest does not wait: its memory is owed, and is mapped while it runs */
 static void lifecycle_exempt(Prefault *s)
 {
     trace_prefault_hold_declined(s->exempt);
@@ -207,7 +207,7 @@ bool prefault_hold_start(bool step_pending)
     }
     if (step_pending) {
         while (!lifecycle_finish(s)) {
-            /* A new run has begun, which is waited for in turn */
+            /* The plan was stale: wait for the new run in turn */
         }
         prefault_hold_drop();
         return !s->ready;
@@ -302,7 +302,7 @@ static void lifecycle_tracking_ended(hwaddr start, uint64_t size)
 }
 
 /*
- * Memory has to be looked at again before the guest goes on: devices were
+ * Memory has to be prefaulted again before the guest goes on: devices were
  * reset, or a snapshot was loaded, which resets them too.
  */
 static void lifecycle_reset(void)
@@ -321,7 +321,7 @@ static void lifecycle_reset(void)
     s->ready = false;
     s->exempt = NULL;
     trace_prefault_reset(PrefaultTrigger_str(s->due));
-    /* A run under way filled the page tables of vCPUs as they were */
+    /* A run under way filled page tables that the reset vCPUs may not use */
     prefault_gate_close();
     lifecycle_map_changing();
 }
@@ -334,8 +334,8 @@ void prefault_lifecycle_set_up(PrefaultConfig config)
     s->config = config;
     s->exempt = config.exempt ?: lifecycle_exempt_states[runstate_get()];
     /*
-     * Not of the main AioContext, whose bottom halves also run while some
-     * command waits for the block layer: no place to start a guest.
+     * Not in the main AioContext: its bottom halves also run while a command
+     * waits for the block layer, and a guest must not be started then.
      */
     s->finish_bh = aio_bh_new_guarded(iohandler_get_aio_context(),
                                       lifecycle_finish_bh, s, NULL);

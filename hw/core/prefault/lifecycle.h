@@ -10,9 +10,9 @@
 #include "hw/core/prefault-backend.h"
 
 /**
- * PrefaultConfig: what was asked for, and what this host can do of it
+ * PrefaultConfig: the user's choice, and the limits of this host
  * @mode: on or auto
- * @backend: who maps; NULL to populate only
+ * @backend: the backend that maps; NULL to populate only
  * @in_use: the accelerator that is in use, or NULL; perhaps it cannot map
  * @cannot_map: why @backend is NULL, or NULL
  * @exempt: why prefault does nothing at all, or NULL
@@ -44,7 +44,7 @@ void prefault_lifecycle_set_up(PrefaultConfig config);
 bool prefault_start(Error **errp);
 
 /**
- * prefault_cancel: end a run, as its user asked for
+ * prefault_cancel: end a run at the user's request
  * @errp: set if nothing runs
  *
  * Waits until the workers are gone.  With mode auto a guest that waited goes
@@ -57,7 +57,7 @@ bool prefault_start(Error **errp);
 bool prefault_cancel(Error **errp);
 
 /**
- * prefault_query: what happened and what happens
+ * prefault_query: the state and figures of the run under way, or the last one
  *
  * Context: BQL.
  *

@@ -27,13 +27,16 @@ typedef struct MemoryReader {
     GPtrArray *regions;         /* of MemoryRegion */
     PrefaultPlaces *places;     /* NULL: they do not matter */
     uint32_t traits;            /* of all memory */
-    bool present_only;          /* what is read now */
+    bool present_only;          /* of the debt that is read now */
 } MemoryReader;
 
 static void (*memory_changing)(void);
 static void (*memory_logged)(hwaddr start, uint64_t size);
 
-/* Has the guest handed memory back?  A balloon device does not say which */
+/*
+ * Has the guest handed memory back?  A balloon device does not say which.  An
+ * error means that there is no such device, or that it cannot tell.
+ */
 static bool memory_is_ballooned(void)
 {
     const MachineState *machine = current_machine;
@@ -44,7 +47,7 @@ static bool memory_is_ballooned(void)
     return info && info->actual < machine->ram_size + dimms;
 }
 
-/* What keeps all memory from being populated for the time being */
+/* Reasons not to populate any memory for the time being */
 static uint32_t memory_traits(void)
 {
     return (memory_is_ballooned() ? BIT(PREFAULT_SKIP_REASON_BALLOON) : 0) |
@@ -230,9 +233,7 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .host = host,
         .size = ROUND_UP(range->host + range->size - host, range->page_size),
         .page_size = range->page_size,
-        /*
-         * A guest_memfd takes its memory from where anonymous memory comes from
-         */
+        /* A guest_memfd takes memory from the same pool as anonymous memory */
         .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
         .shared = !range->is_private && qemu_ram_is_shared(rb),
         .reserved = !qemu_ram_is_noreserve(rb),
@@ -242,7 +243,7 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
     return true;
 }
 
-/* A host page that lies in two ranges, as a huge page can, is taken once */
+/* A host page that lies in two ranges, as a huge page can, counts once */
 static void memory_add_backing(GArray *backings, PrefaultBacking backing)
 {
     uint8_t *second_page = (uint8_t *)backing.host + backing.page_size;
@@ -279,8 +280,8 @@ bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
 }
 
 /*
- * Deleting any memslot can cost the mappings of all, so which change it is does
- * not matter.
+ * Any change counts, wherever it is: deleting one memslot can cost the mappings
+ * of all.
  */
 static void memory_watch_begin(MemoryListener *listener)
 {
@@ -288,7 +289,10 @@ static void memory_watch_begin(MemoryListener *listener)
     memory_changing();
 }
 
-/* Mappings are as small as dirty pages were; some kernels drop them now */
+/*
+ * Logging has split mappings into small pages, and some kernels drop these when
+ * it ends: the memory is mapped again
+ */
 static void memory_watch_log_stop(MemoryListener *listener,
                                   MemoryRegionSection *section, int old,
                                   int new)

@@ -15,7 +15,7 @@
 /**
  * PrefaultMemory: guest memory as it is at some time
  * @generation: of the memory map, see gate.h
- * @plan: what is prefaulted
+ * @plan: the memory to prefault
  * @regions: a reference to every memory region of @plan, so that it stays
  * @places: the places of the plan's chunks; NULL if they do not matter
  */
@@ -29,16 +29,16 @@ typedef struct PrefaultMemory {
 /**
  * prefault_memory_read: make a plan of guest memory as it is now
  * @memory: filled in; for prefault_memory_clear()
- * @debts: an array of PrefaultDebt: only this, as far as it can be mapped, and
- *         without places; NULL: all memory
+ * @debts: an array of PrefaultDebt: read only these ranges, and no places;
+ *         NULL: read all memory
  *
  * Context: BQL.
  */
 void prefault_memory_read(PrefaultMemory *memory, const GArray *debts);
 
 /**
- * prefault_memory_clear: let go of what was read
- * @memory: nobody uses its plan any more; cleared already does nothing
+ * prefault_memory_clear: free the plan, the places and the references
+ * @memory: its plan is not in use any more; if cleared already, nothing happens
  *
  * Context: BQL.
  */
@@ -61,10 +61,10 @@ void prefault_memory_walk(hwaddr start, hwaddr end, PrefaultMemoryWalk *visit,
                           void *opaque);
 
 /**
- * prefault_memory_suffices: does the host have what populating memory takes?
+ * prefault_memory_suffices: has the host enough memory for this plan?
  * @memory: read with places
- * @with_private: private memory takes all its bytes; false: assume it is
- *                allocated, for the kernel has no query
+ * @with_private: true: private memory still takes all its bytes; false: assume
+ *                that it is allocated, for the kernel has no query
  * @errp: set if not; see prefault_host_check()
  *
  * Context: BQL.
@@ -76,9 +76,8 @@ bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
 
 /**
  * prefault_memory_watch: learn of changes of the memory map from now on
- * @changing: a change of some address space, or of what logs dirty pages,
- *            begins; called before an accelerator acts on it, with the gate
- *            closed
+ * @changing: a change of some address space, or of dirty page logging, begins;
+ *            called before an accelerator acts on it, with the gate closed
  * @logged: writes to some memory are no longer tracked
  *
  * Context: BQL; so are the callbacks.

@@ -1,5 +1,5 @@
 /*
- * What the user asked of prefault
+ * The user's options for prefault
  *
  * The properties of accelerator and machine.  Both take a mode, because a
  * second -machine option adds to the first while a second -accel option is a
@@ -18,7 +18,7 @@
 #include "hw/qdev-core.h"
 #include "options.h"
 
-/* More is a slip of the hand: no host has more CPUs */
+/* A larger number is a typing error: no host has more CPUs */
 #define THREADS_MAX 4096
 
 /* An option that takes a mode; the class property's opaque */
@@ -59,7 +59,7 @@ unsigned prefault_options_threads(void)
     return options_threads;
 }
 
-/* Options shape what happens from the first start on */
+/* Options are fixed once the machine is complete: their mode is then in use */
 static bool options_may_change(const char *name, Error **errp)
 {
     if (phase_check(PHASE_MACHINE_READY)) {
@@ -84,7 +84,7 @@ bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
     g_autofree char *str = NULL;
     int mode;
 
-    /* As a string, for an error that says what would work */
+    /* As a string, for an error that lists the values that would work */
     if (!options_may_change(name, errp) ||
         !visit_type_str(v, name, &str, errp)) {
         return false;

@@ -1,5 +1,5 @@
 /*
- * What the user asked of prefault
+ * The user's options for prefault
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -24,7 +24,7 @@
 #include <numaif.h>
 #endif
 
-/* What the kernel calls NR_CPUS is 8192 at most on x86 */
+/* The kernel's NR_CPUS is 8192 at most on x86 */
 #define CPUS_MAX 8192
 
 typedef struct CpuSet {
@@ -32,17 +32,17 @@ typedef struct CpuSet {
 } CpuSet;
 
 typedef struct Place {
-    CpuSet cpus;            /* empty: it says nothing */
-    int node;               /* of all of them, or -1 */
+    CpuSet cpus;            /* empty: those of PrefaultPlaces.own */
+    int node;               /* the one node of @cpus, or -1 */
 } Place;
 
 struct PrefaultPlaces {
-    CpuSet own;             /* what workers inherit */
-    bool no_policy;         /* likewise: memory comes from the CPU's own node */
+    CpuSet own;             /* CPUs that workers inherit; empty: not known */
+    bool no_policy;         /* workers inherit none: a CPU's own node decides */
     GArray *all;            /* of Place */
 };
 
-/* Of @tid; false if it cannot be known */
+/* The CPUs of thread @tid; false, and none, if they cannot be known */
 static bool places_cpus_of_thread(int tid, CpuSet *set)
 {
     memset(set, 0, sizeof(*set));
@@ -80,11 +80,11 @@ static int places_node_of_cpus(const CpuSet *set)
 
 /*
  * The next best to running there: let the calling thread take memory from this
- * node.  That is no scheduling, and a sandbox may allow it.
+ * node.  A sandbox that forbids sched_setaffinity() may allow set_mempolicy().
  */
 static bool places_prefer_node(int node)
 {
-    /* One bit more: the kernel leaves the last one out */
+    /* One bit more, because the kernel ignores the last one */
     unsigned long nodes[BITS_TO_LONGS(MAX_NODES + 1)] = { 0 };
 
     if (node < 0 || node >= MAX_NODES) {
@@ -94,6 +94,7 @@ static bool places_prefer_node(int node)
     return set_mempolicy(MPOL_PREFERRED, nodes, MAX_NODES + 1) == 0;
 }
 
+/* Undoes places_prefer_node(): if this is refused, that was refused as well */
 static void places_prefer_own_node(const PrefaultPlaces *places)
 {
     if (places->no_policy) {
@@ -159,6 +160,7 @@ static bool places_cpus_of_backend(const PrefaultPlaces *places,
          node < MAX_NODES;
          node = find_next_bit(backend->host_nodes, MAX_NODES, node + 1)) {
         if (numa_node_to_cpus(node, cpus) < 0) {
+            /* A node whose CPUs are not known: go by the other nodes */
             continue;
         }
         for (unsigned cpu = 0; cpu < MIN(cpus->size, CPUS_MAX); cpu++) {
@@ -169,7 +171,7 @@ static bool places_cpus_of_backend(const PrefaultPlaces *places,
     }
     numa_free_cpumask(cpus);
     bitmap_and(set->bits, set->bits, places->own.bits, CPUS_MAX);
-    /* The policy puts the memory right, wherever the worker runs */
+    /* Even if no CPU is left: the policy places the memory all the same */
     return true;
 }
 #else
@@ -181,7 +183,7 @@ static bool places_cpus_of_backend(const PrefaultPlaces *places,
 }
 #endif
 
-/* The guest NUMA node that a backend is the memory of, or -1 */
+/* The guest NUMA node whose memory a backend is, or -1 */
 static int places_guest_node_of_backend(const HostMemoryBackend *backend)
 {
     const NumaState *numa = current_machine->numa_state;
@@ -234,10 +236,10 @@ static unsigned places_of_set(PrefaultPlaces *places, const CpuSet *set)
         }
     }
     if (places->all->len == PREFAULT_PLACES_MAX) {
-        /* The first place will do: memory with a policy still obeys it */
+        /* Workers may run far from memory: slower, but a policy still holds */
         return 0;
     }
-    /* libnuma is not thread safe: ask under the BQL, not in the workers */
+    /* libnuma is not thread safe: ask it here, under the BQL */
     place.node = places_node_of_cpus(set);
     g_array_append_vals(places->all, &place, 1);
     return places->all->len - 1;

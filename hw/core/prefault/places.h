@@ -32,7 +32,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultPlaces, prefault_places_free)
 
 /**
  * prefault_places_find: which place does some memory belong to?
- * @places: where places are added as they are needed
+ * @places: the places; a new one is added if need be
  * @mr: the memory
  *
  * In this order: memory whose backend has host nodes belongs to the CPUs of
@@ -53,11 +53,12 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
  * @places: the places; not changed
  * @number: which one
  *
- * Moves it to the CPUs of the place.  Where that is refused, as by libvirt's
- * sandbox, and QEMU has no memory policy of its own that decides, it stays
- * where it is and takes memory from the node of those CPUs, if they are all of
- * one.  Does nothing if the place has no CPUs of its own, or if they are all
- * that QEMU may use.
+ * Moves the thread to the CPUs of the place.  If that is refused, as by
+ * libvirt's sandbox, the thread stays where it is but takes memory from the
+ * node of those CPUs, provided that they are all of one node and QEMU has no
+ * memory policy of its own.  A place without CPUs stands for those that QEMU
+ * may use.  Does nothing if the thread may use exactly the place's CPUs
+ * already.
  *
  * Context: any thread; several at a time.
  *

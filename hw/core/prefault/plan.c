@@ -13,9 +13,9 @@
 #include "plan.h"
 
 /*
- * What is done between two looks at a cancel.  Twice a huge page: populating
- * it takes a millisecond or so, mapping it even as 4 KiB pages about one more,
- * and a memslot change waits no longer than that.
+ * A worker looks for a cancel between chunks.  A chunk is two huge pages:
+ * populating it takes a millisecond or so, mapping it even as 4 KiB pages about
+ * one more, and a memslot change waits no longer than that.
  */
 #define PREFAULT_CHUNK_SIZE (4 * MiB)
 
@@ -80,7 +80,7 @@ static PrefaultSection plan_section_part(const PrefaultSection *section,
     return part;
 }
 
-/* @section is no alias of what was counted */
+/* @section is no alias of memory that was counted */
 static void plan_count(PrefaultPlan *plan, const PrefaultSection *section,
                        size_t base_page_size)
 {
@@ -102,7 +102,7 @@ static void plan_add(PrefaultPlan *plan, GArray *counted,
         return;
     }
     for (guint i = 0; i < counted->len; i++) {
-        /* A copy: what is added below moves the array */
+        /* A copy, because plan_add() below may move the array */
         PlanCounted c = g_array_index(counted, PlanCounted, i);
 
         if (c.first < end && first < c.end) {

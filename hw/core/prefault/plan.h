@@ -1,10 +1,10 @@
 /*
  * Prefault plan: which guest memory is prefaulted, in which pieces
  *
- * Turns a description of guest memory into ranges to prefault and a sum of
- * what is skipped for each reason, and hands the ranges out as chunks.  Pure
- * logic: no lock, no system call, no KVM.  A plan never changes once made,
- * so that threads can share it.
+ * Turns a description of guest memory into ranges to prefault and the bytes
+ * skipped for each reason, and hands the ranges out as chunks.  Pure logic: no
+ * lock, no system call, no KVM.  A plan never changes once made, so that
+ * threads can share it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,27 +15,28 @@
 #include "exec/hwaddr.h"
 #include "qapi/qapi-types-prefault.h"
 
-/* A guest's memory is in few places: host NUMA nodes, or sets of them */
+/* A guest's memory has few places: host NUMA nodes, or sets of them */
 #define PREFAULT_PLACES_MAX 64
 
 /**
  * PrefaultSection: a piece of guest memory as the memory map has it
  * @gpa: guest physical address, bytes
  * @size: bytes
- * @host: where QEMU has it mapped; NULL only where @traits say why not
+ * @host: its host address; NULL only if a bit of @traits is set
  * @ram_addr: identity of the memory behind it, in QEMU's RAM address space;
  *            two sections that share it are aliases of each other
  * @page_size: bytes of a host page behind it (hugetlb pages are larger)
  * @traits: bit N is set if reason N of PrefaultSkipReason applies; the lowest
  *          one counts
- * @place: where it is best worked on: a number of the caller's, less than
- *         PREFAULT_PLACES_MAX
+ * @place: the place whose workers are best for it: a number that the caller
+ *         chooses, less than PREFAULT_PLACES_MAX
  * @is_private: private memory of a confidential guest: the host cannot touch
- *              it, and @host is where it would be if it were shared
- * @present_only: what the host does not have is not populated
+ *              it, and @host is its address if it were shared
+ * @present_only: pages that the host does not have are not populated
  * @map_later: populated, and not mapped yet: writes to it are tracked
- * @is_convertible: it can be private: no other section is an alias of it, so
- *             that none is looked for; a confidential guest can make very many
+ * @is_convertible: it can be private, and no other section is an alias of it.
+ *                  The plan looks for none, for a confidential guest can make
+ *                  very many sections
  */
 typedef struct PrefaultSection {
     hwaddr gpa;
@@ -52,7 +53,7 @@ typedef struct PrefaultSection {
 } PrefaultSection;
 
 /**
- * PrefaultChunk: what one worker handles at a time
+ * PrefaultChunk: the piece that one worker handles at a time
  * @gpa: guest physical address, a multiple of the host's base page size
  * @host: host address of the same memory
  * @size: bytes, a multiple of the host's base page size, never 0
@@ -80,7 +81,7 @@ typedef struct PrefaultChunk {
 
 /**
  * PrefaultCursor: a position in one place of a plan
- * @place: which place; the rest is zeros at the beginning
+ * @place: number of the place; the other fields are 0 at the beginning
  *
  * Chunks are computed, not stored: a guest with terabytes of RAM costs no
  * more than one with megabytes.
@@ -94,15 +95,15 @@ typedef struct PrefaultCursor {
 typedef struct PrefaultPlan PrefaultPlan;
 
 /**
- * prefault_plan_new: decide what is prefaulted
+ * prefault_plan_new: decide which memory is prefaulted
  * @sections: guest memory, in any order; guest addresses do not overlap.
  *            NULL if @nr_sections is 0
  * @nr_sections: number of elements of @sections
  * @base_page_size: the host's base page size in bytes, a power of two
  *
  * Memory that several sections alias is prefaulted at each of its guest
- * addresses, and counts once: where it is not skipped, if there is such a
- * place.  What is left of a section that does not begin or end on a host page
+ * addresses, and counts once: as prefaulted, unless all of them are skipped.
+ * If a section does not begin or end on a host page, the part of a page there
  * is skipped as unaligned.
  *
  * Context: any thread.
@@ -146,7 +147,7 @@ uint64_t prefault_plan_private(const PrefaultPlan *plan);
  * @plan: the plan
  * @reason: the reason
  *
- * The total and what is skipped for every reason add up to the size of all
+ * The total and the bytes skipped for every reason add up to the size of all
  * sections, aliases counted once.
  *
  * Context: any thread.
@@ -167,9 +168,9 @@ uint64_t prefault_plan_skipped(const PrefaultPlan *plan,
 unsigned prefault_plan_places(const PrefaultPlan *plan);
 
 /**
- * prefault_plan_range: look at what is prefaulted, in pieces as large as can be
+ * prefault_plan_range: look at the memory to prefault, in the largest pieces
  * @plan: the plan
- * @index: which one, 0 is the first
+ * @index: number of the piece, from 0 on
  * @range: filled in
  *
  * Context: any thread.

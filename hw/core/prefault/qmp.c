@@ -31,7 +31,7 @@ static uint64_t qmp_bytes_of_stat(const Stats *stat)
     return 0;
 }
 
-/* For the named statistics alone: KVM has dozens, and this is asked often */
+/* Ask for these statistics alone: KVM has dozens, and queries are frequent */
 static StatsFilter *qmp_mapped_pages_filter(void)
 {
     StatsFilter *filter = g_new0(StatsFilter, 1);
@@ -48,7 +48,10 @@ static StatsFilter *qmp_mapped_pages_filter(void)
     return filter;
 }
 
-/* Asks KVM what the guest's page tables map at this moment, if it tells */
+/*
+ * Ask KVM how much the guest's page tables map now.  An error is dropped: a
+ * kernel may have no such statistics, and the member is optional.
+ */
 static void qmp_add_mapped_now(PrefaultInfo *info)
 {
     g_autoptr(StatsFilter) filter = qmp_mapped_pages_filter();

@@ -1,5 +1,5 @@
 /*
- * What prefault tells: figures, events and messages
+ * Prefault's reports: figures, events and messages
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,8 +13,8 @@
 #include "report.h"
 
 /*
- * Reasons to skip memory that come and go: a machine that has them once may
- * be expected to be without, so they are worth a warning.
+ * Reasons to skip memory that come and go.  An operator does not expect them
+ * from the machine's configuration, so they are worth a warning.
  */
 static const char *const report_passing_reasons[PREFAULT_SKIP_REASON__MAX] = {
     [PREFAULT_SKIP_REASON_BALLOON] =

@@ -1,5 +1,5 @@
 /*
- * What prefault tells: figures, events and messages
+ * Prefault's reports: figures, events and messages
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,19 +10,19 @@
 #include "run.h"
 
 /**
- * prefault_report_figures: fill in what a query says of a run
+ * prefault_report_figures: fill in a query's figures of a run
  * @run: a run under way, or the last one
- * @info: whose optional members of a run, but for trigger, are filled in
+ * @info: its optional members about a run are filled in, except trigger
  *
  * Context: BQL.
  */
 void prefault_report_figures(PrefaultRun *run, PrefaultInfo *info);
 
 /**
- * prefault_report_owed: fill in what a query says of what is owed
+ * prefault_report_owed: fill in a query's figures of owed memory
  * @ledger: the ledger; NULL before it was made
- * @info: whose members retention and conversions are completed, where they are
- *        there, and with retention owed and owed-for
+ * @info: its members retention and conversions are completed where they are
+ *        not NULL; with retention, owed and owed-for are filled in too
  *
  * Context: BQL.
  */
@@ -31,18 +31,17 @@ void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info);
 /**
  * prefault_report_progress: send PREFAULT_PROGRESS
  * @run: under way
- * @trigger: what it was started for
+ * @trigger: the reason for which it was started
  *
  * Context: BQL.
  */
 void prefault_report_progress(PrefaultRun *run, PrefaultTrigger trigger);
 
 /**
- * prefault_report_end: send PREFAULT_COMPLETED, and say what an operator has to
- *                      know
+ * prefault_report_end: send PREFAULT_COMPLETED, and warn the operator
  * @run: over
  * @status: how it ended
- * @ready: the guest may run all the same
+ * @ready: the guest may run, even if the run failed
  *
  * Context: BQL.
  */

@@ -42,7 +42,8 @@ struct pm_scan_arg {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
 #endif
 
-static int residency_pagemap = -1;  /* /proc/self/pagemap */
+/* /proc/self/pagemap, or -1: then PAGEMAP_SCAN fails and no page is present */
+static int residency_pagemap = -1;
 
 bool prefault_residency_set_up(void)
 {

@@ -2,7 +2,7 @@
  * Which memory of QEMU the host has
  *
  * A page that is not present may have been handed back, swapped out or found
- * poisoned: KVM would bring it back, or raise SIGBUS.
+ * poisoned.  To map it, KVM would allocate it again, or raise SIGBUS.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,7 +17,7 @@
  *
  * Context: BQL, once.
  *
- * Returns: false if there is none: nothing is taken for resident then.
+ * Returns: false if there is none: then no page is taken to be present.
  */
 bool prefault_residency_set_up(void);
 
@@ -25,7 +25,7 @@ bool prefault_residency_set_up(void);
  * prefault_residency_extent: is memory present, and not the shared zero page?
  * @host: host address, a multiple of the page size
  * @size: bytes, likewise, not 0
- * @same: filled with up to where the answer is the same, in bytes from @host
+ * @same: filled with the bytes from @host on for which the answer is the same
  *
  * Context: any thread.
  *

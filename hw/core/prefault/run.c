@@ -27,12 +27,12 @@ struct PrefaultRun {
     /* Protected by the BQL; NULL and cleared unless the run is under way */
     PrefaultEngine *engine;
     PrefaultMemory memory;
-    GArray *debts;                  /* that it is to settle; NULL: none */
+    GArray *debts;                  /* it is to settle these; NULL: none */
 
     bool stale;                     /* was invalidated, perhaps too late */
     PrefaultFigures figures;
     uint64_t sufficed;              /* the host had enough for this total */
-    uint64_t sufficed_rss;          /* and this was QEMU's resident memory */
+    uint64_t sufficed_rss;          /* QEMU's resident pages after a run */
     bool private_sufficed;          /* likewise, once, for private memory */
     int64_t started_ns;
     int64_t begun_ns;               /* with this plan */
@@ -76,9 +76,9 @@ static uint64_t run_resident_pages(void)
 }
 
 /*
- * To look at every page takes a while, so memory that sufficed is not looked at
- * again, unless a run failed meanwhile or QEMU has given memory back since, as
- * a balloon does: others may have taken it.
+ * prefault_memory_suffices() takes a while, so it is not asked again once the
+ * host had enough for this total, unless a run failed meanwhile or QEMU has
+ * given memory back since, as a balloon does: others may have taken it.
  */
 static bool run_check_host(PrefaultRun *run)
 {
@@ -144,6 +144,7 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
         return;
     }
     if (backend) {
+        /* Without a vCPU map() returns -ENODEV, and all memory is owed */
         backend->begin(PREFAULT_VIA_DESCRIPTOR);
     }
     run_start_engine(
@@ -196,6 +197,7 @@ void prefault_run_stop_here(PrefaultRun *run)
     assert(bql_locked());
     /* Does nothing to a run that is done */
     prefault_engine_cancel(run->engine);
+    /* The outcome is dropped: memory that was not mapped stays owed */
     prefault_run_join(run);
 }
 
@@ -204,7 +206,10 @@ void prefault_run_cancel(PrefaultRun *run)
     assert(bql_locked());
     if (run->engine) {
         prefault_engine_cancel(run->engine);
-        /* Nobody waits for a vCPU any more, which may need the BQL */
+        /*
+         * Workers then stop waiting for vCPUs (own_thread_wait()), which may
+         * need the BQL that the caller holds
+         */
         prefault_gate_close();
     }
 }
@@ -229,8 +234,9 @@ static void run_take_figures(PrefaultRun *run)
 }
 
 /*
- * Everything that could be mapped is: what is left of the debts is no memory,
- * is read-only or logs dirty pages, and is left alone.
+ * All memory that can be mapped is mapped now.  The debts that are left are for
+ * addresses without RAM, or for RAM that is read-only or logs dirty pages:
+ * forget them.
  */
 static void run_forgive(PrefaultRun *run)
 {

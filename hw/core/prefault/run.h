@@ -14,12 +14,12 @@
 #include "qemu/main-loop.h"
 
 /**
- * PrefaultFigures: what a run did, for whoever tells
+ * PrefaultFigures: the figures of a run, for reports
  * @total: bytes of the plan
- * @total_private: of @total, private memory
+ * @total_private: bytes of @total that are private memory
  * @skipped: bytes left alone for each reason
  * @progress: how far it is
- * @maps: it maps; or else it populates only
+ * @maps: true: it maps; false: it populates only
  * @active: it is under way
  * @threads: number of workers
  * @unplaced: errno of a worker that could not go to its place, or 0
@@ -43,7 +43,7 @@ typedef struct PrefaultRun PrefaultRun;
 
 /**
  * prefault_run_new: a run that was never begun
- * @ledger: what is left for later is owed there, what is mapped is settled
+ * @ledger: memory left for later is owed there, and mapped memory is settled
  * @done: scheduled when the workers have nothing left to do; NULL if the run is
  *        only worked on by prefault_run_work_here()
  *
@@ -65,12 +65,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultRun, prefault_run_free)
 /**
  * prefault_run_begin: plan for all guest memory as it is now, start workers
  * @run: not under way
- * @backend: who maps, the guest being held; NULL to populate only
+ * @backend: the backend that maps, while the guest is held; NULL to populate
+ *           only
  * @threads: number of workers; 0 to choose
  * @again: the plan has to be made again, and the clock goes on
  *
- * If the host has not enough memory the run has failed at once; @done is
- * scheduled then too.
+ * If the host has not enough memory the run fails at once; @done of
+ * prefault_run_new() is scheduled then too.
  *
  * Context: BQL.
  */
@@ -78,9 +79,9 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
                         unsigned threads, bool again);
 
 /**
- * prefault_run_begin_owed: plan for what is owed, start paced workers
+ * prefault_run_begin_owed: plan for all owed memory, start paced workers
  * @run: not under way
- * @backend: who maps, through vCPUs' threads
+ * @backend: the backend that maps, through vCPUs' threads
  * @threads: number of workers, as many as there are vCPUs at most; 0 to choose
  *
  * The guest may run.  A page that cannot be had is left out.
@@ -95,7 +96,7 @@ bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
 /**
  * prefault_run_plan_here: plan for a range, without workers
  * @run: not under way
- * @backend: who maps, in the calling thread
+ * @backend: the backend that maps, in the calling thread
  * @debt: the range; it is in the ledger
  *
  * Context: BQL, a vCPU's thread that is out of the guest.
@@ -104,9 +105,9 @@ void prefault_run_plan_here(PrefaultRun *run, const PrefaultBackend *backend,
                             PrefaultDebt debt);
 
 /**
- * prefault_run_work_here: work on what was planned, for a while
+ * prefault_run_work_here: work through the plan, for a while
  * @run: from prefault_run_plan_here()
- * @budget_ns: how long, or until somebody wants this vCPU
+ * @budget_ns: how long, unless this vCPU is asked to exit before
  *
  * Context: the same thread, without BQL.
  */
@@ -121,7 +122,7 @@ void prefault_run_work_here(PrefaultRun *run, int64_t budget_ns);
 void prefault_run_stop_here(PrefaultRun *run);
 
 /**
- * prefault_run_cancel: the workers are to stop
+ * prefault_run_cancel: tell the workers to stop
  * @run: under way
  *
  * Context: BQL.
@@ -170,9 +171,9 @@ PrefaultFigures prefault_run_figures(PrefaultRun *run);
 const char *prefault_run_error(const PrefaultRun *run);
 
 /**
- * prefault_run_set_error: a run that is over ended for a reason of its user's
- * @run: over
- * @why: sentence; one that is there already stays
+ * prefault_run_set_error: say why a run that is over did not complete
+ * @run: over; if it has an error already, that one stays
+ * @why: a sentence
  *
  * Context: BQL.
  */

@@ -1,9 +1,9 @@
 /*
- * What prefault needs, looked at once the machine is complete
+ * Prefault's needs are checked once, when the machine is complete
  *
- * Guarantees: with mode on, QEMU exits with a message where what that promises
- * is known to be impossible; with auto nothing is refused, and what is left out
- * is noted.
+ * Guarantees: with mode on, QEMU exits with a message if memory cannot be
+ * mapped, or is known not to suffice; with auto neither is refused, and the
+ * reason is noted in PrefaultConfig.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,7 +21,7 @@
 
 static const PrefaultBackend *setup_offered;  /* NULL: no accelerator has one */
 
-/* Returns false if memory cannot be mapped, or not populated either */
+/* Returns false if memory cannot be mapped, or neither mapped nor populated */
 static bool setup_backend(PrefaultConfig *config, Error **errp)
 {
     if (!setup_offered || !setup_offered->in_use()) {
@@ -37,7 +37,7 @@ static bool setup_backend(PrefaultConfig *config, Error **errp)
     return true;
 }
 
-/* Is the host's memory known to be too small?  Now is the time to say so */
+/* Check the host's memory now, unless the guest comes by migration */
 static bool setup_memory(Error **errp)
 {
     g_auto(PrefaultMemory) memory = {};
@@ -73,6 +73,7 @@ static void setup_machine_done(Notifier *notifier, void *data)
         error_report("prefault=on: %s%s", error_get_pretty(err), advice);
         exit(EXIT_FAILURE);
     }
+    /* With auto this is no error: a query reports config.cannot_map */
     g_clear_pointer(&err, error_free);
     if (config.backend && !config.backend->set_up(&err)) {
         error_report_err(err);
@@ -87,7 +88,7 @@ void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend)
     prefault_options_add_to_accel(oc);
 }
 
-/* Also a machine that another accelerator runs has the option */
+/* Every machine has the option, whichever accelerator runs it */
 void prefault_machine_class_init(ObjectClass *oc)
 {
     static Notifier notifier = { .notify = setup_machine_done };

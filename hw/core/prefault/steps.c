@@ -1,5 +1,5 @@
 /*
- * The steps of a run: what its workers do with a chunk
+ * The steps of a run: its workers' operations on a chunk
  *
  * Brings the parts together for the engine: QEMU's madvise to populate, the
  * accelerator to map, the gate and the ledger.
@@ -19,16 +19,16 @@
 #define PREFAULT_WORKER_NICE 10
 
 /*
- * A vCPU that left the guest for us, for about 0.1 ms, runs this long before it
- * does so again.
+ * A worker waits this long after each call that took a vCPU out of the guest
+ * for about 0.1 ms, so that the vCPU runs most of the time.
  */
 #define PREFAULT_PAUSE_US 1000
 
 /*
  * There may be a worker on each CPU that QEMU may use.  Workers that are nicer
  * than the main thread have all the time that nobody else wants, and the
- * monitor answers sooner.  The kernel counts niceness by thread.  A sandbox may
- * forbid it: never mind.
+ * monitor answers sooner.  Linux's niceness is a thread's own.  If a sandbox
+ * forbids it the error is dropped: the run is as good, only less polite.
  */
 static void steps_give_way(void)
 {
@@ -58,9 +58,9 @@ static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
 }
 
 /*
- * For write, or anonymous memory would get the zero page, which a first write
- * replaces: one more fault, and no huge page.  QEMU has advised MADV_HUGEPAGE
- * when it allocated the block; the order matters.
+ * Populate for write, or anonymous memory would get the zero page, which a
+ * first write replaces: one more fault, and no huge page.  For huge pages
+ * MADV_HUGEPAGE must come first: QEMU advised it when it allocated the block.
  */
 static int steps_madvise(const PrefaultChunk *chunk)
 {
@@ -68,7 +68,10 @@ static int steps_madvise(const PrefaultChunk *chunk)
            ? -errno : 0;
 }
 
-/* What becomes private meanwhile must not get shared memory any more */
+/*
+ * Convertible memory is populated inside the gate, so that a page that becomes
+ * private meanwhile does not get shared memory any more
+ */
 static int steps_populate(void *opaque, const PrefaultChunk *chunk)
 {
     PrefaultSteps *steps = opaque;
@@ -111,7 +114,7 @@ static int steps_or_leave_out(int ret)
     case -EOPNOTSUPP:
         return ret;
     case -ETIME:
-        /* Another try at once would keep the vCPU out of the guest as long */
+        /* Leave it for later: a try at once would keep the vCPU out as long */
         return -EBUSY;
     default:
         return -EHWPOISON;
@@ -130,7 +133,7 @@ static int steps_map_or_leave_out(void *opaque, unsigned worker, hwaddr gpa,
     int ret = steps_map(opaque, worker, gpa, size, mapped);
 
     if (ret == 0 && !*mapped) {
-        ret = -EIO;                 /* it would go on for ever */
+        ret = -EIO;                 /* or each later run would fail on it */
     }
     ret = steps_or_leave_out(ret);
     if (steps->via == PREFAULT_VIA_VCPU_THREAD && *mapped) {
@@ -165,7 +168,7 @@ static void steps_done(void *opaque)
     qemu_bh_schedule(steps->done);
 }
 
-/* What the steps of each kind are */
+/* The operations of each kind of run */
 static const PrefaultOps steps_ops[] = {
     [PREFAULT_STEPS_HELD] = {
         .enter = steps_enter,

@@ -1,5 +1,5 @@
 /*
- * The steps of a run: what its workers do with a chunk
+ * The steps of a run: its workers' operations on a chunk
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,12 +14,12 @@
 #include "work.h"
 
 /**
- * PrefaultStepsKind: what kind of run it is
- * @PREFAULT_STEPS_HELD: the guest is held: an error ends the run, and what
- *                       cannot be mapped yet is owed
- * @PREFAULT_STEPS_POPULATE: the same, where nothing can be mapped
- * @PREFAULT_STEPS_OWED: the guest may run: what is owed is settled, in paced
- *                       steps; a page that cannot be had is left out
+ * PrefaultStepsKind: the kind of a run
+ * @PREFAULT_STEPS_HELD: the guest is held: an error ends the run, and memory
+ *                       that cannot be mapped yet is owed
+ * @PREFAULT_STEPS_POPULATE: the same without mapping, if the host cannot map
+ * @PREFAULT_STEPS_OWED: the guest may run: owed memory is mapped and settled,
+ *                       in paced steps; a page that cannot be had is left out
  * @PREFAULT_STEPS_HERE: the same, on the calling vCPU's thread and not paced
  */
 typedef enum PrefaultStepsKind {
@@ -30,12 +30,12 @@ typedef enum PrefaultStepsKind {
 } PrefaultStepsKind;
 
 /**
- * PrefaultSteps: what workers know; the opaque of their operations
- * @backend: who maps; NULL if nobody does
- * @via: how
+ * PrefaultSteps: the state of a run for its workers, their operations' opaque
+ * @backend: the backend that maps; NULL to populate only
+ * @via: the way by which it maps
  * @generation: of the memory map that the plan is of
  * @places: of the plan's chunks; NULL for owed memory
- * @ledger: where what is mapped is settled, and what is not is owed
+ * @ledger: mapped memory is settled there, memory left for later is owed
  * @done: scheduled by the last worker
  * @unplaced: errno of a worker that could not go to its place, or 0; atomic
  *

@@ -1,5 +1,5 @@
 /*
- * Prefault work: what a worker does with a chunk, and how much of it was done
+ * Prefault work: a worker's work on a chunk, and the progress of all workers
  *
  * Guarantees: a chunk is populated before it is mapped; every loop over an
  * operation that makes no progress ends; the first reason to stop is the one
@@ -70,7 +70,7 @@ static void work_leave_for_later(PrefaultWork *work, const PrefaultChunk *piece)
     }
 }
 
-/* @piece needs nothing any more */
+/* @piece was mapped, or need not or cannot be: it is not owed any more */
 static void work_settle(PrefaultWork *work, const PrefaultChunk *piece,
                         bool mapped)
 {
@@ -107,7 +107,7 @@ static PrefaultChunk work_chunk_part(const PrefaultChunk *chunk,
 }
 
 /*
- * Is another try after @err worth it?  @tries counts those in a row.
+ * Is another try after @err worth it?  @tries counts failures in a row.
  */
 static bool work_try_again(int err, unsigned *tries)
 {
@@ -132,7 +132,7 @@ static bool work_is_not_yet(int ret)
 
 /*
  * Nothing of @rest could be mapped, and another try is not worth it.  Returns
- * how much of it is dealt with: all, or a page that is left out.
+ * the bytes of it that are dealt with: all, or a page that is left out.
  */
 static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
                              int ret)
@@ -171,7 +171,7 @@ static void work_map(PrefaultWork *work, unsigned worker,
         trace_prefault_engine_map(worker, rest.gpa, rest.size, mapped,
                                   ret);
         if (mapped) {
-            /* An error that lasts comes back from the next try */
+            /* Drop the error: if it lasts, the next try returns it again */
             PrefaultChunk part = work_chunk_part(&rest, 0, mapped);
 
             work_account_mapped(work, &part);
@@ -185,7 +185,7 @@ static void work_map(PrefaultWork *work, unsigned worker,
 }
 
 /*
- * Map @chunk, which has all the memory that it needs, if that is possible now
+ * Map @chunk, which needs no populating, or leave it for later
  */
 static void work_map_if_possible(PrefaultWork *work, unsigned worker,
                                  const PrefaultChunk *chunk)
@@ -197,7 +197,7 @@ static void work_map_if_possible(PrefaultWork *work, unsigned worker,
     }
 }
 
-/* Map of @chunk what the host has; the rest needs nothing */
+/* Map the pages of @chunk that are present; the others need no mapping */
 static void work_map_present(PrefaultWork *work, unsigned worker,
                              const PrefaultChunk *chunk)
 {
@@ -247,7 +247,7 @@ static void work_populate_and_map(PrefaultWork *work, unsigned worker,
     } else if (ret == -ECANCELED) {
         prefault_work_stop(work, PREFAULT_OUTCOME_STALE);
     } else if (ret == -EHWPOISON && chunk->size > chunk->page_size) {
-        /* Somewhere in here: halves, until it is one page */
+        /* The poisoned page is somewhere in @chunk: halve it to find it */
         uint64_t half = ROUND_UP(chunk->size / 2, chunk->page_size);
         PrefaultChunk low = work_chunk_part(chunk, 0, half);
         PrefaultChunk high = work_chunk_part(chunk, half, chunk->size - half);

@@ -1,8 +1,8 @@
 /*
- * Prefault work: what a worker does with a chunk, and how much of it was done
+ * Prefault work: a worker's work on a chunk, and the progress of all workers
  *
- * A chunk is populated, then mapped.  What "populate" and "map" do is the
- * caller's: their error contract is known here, not KVM.
+ * A chunk is populated, then mapped.  The caller supplies both operations: this
+ * code knows their error contract, and nothing of KVM.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,13 +14,13 @@
 #include "qemu/thread.h"
 
 /**
- * PrefaultOps: what the workers do; called without any lock, nor the BQL
+ * PrefaultOps: the workers' operations; called without any lock, nor the BQL
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
- * @present: for a chunk that is only mapped where the host has it: sets
- *           *@present for its first bytes, and returns for how many of them
- *           that holds.  NULL if the plan has no such chunk.
+ * @present: for a chunk of which only present pages are mapped: sets *@present
+ *           for its first bytes, and returns the number of bytes for which that
+ *           holds.  NULL if the plan has no such chunk.
  * @populate: make @chunk's host memory present and writable.  Not called for
  *            private memory, which has none.  Returns 0 or -errno: -EINTR and
  *            -EAGAIN are tried again, -EHWPOISON leads to smaller pieces until
@@ -35,11 +35,11 @@
  *       not yet, and the chunk is left for later; -ECANCELED as above; any
  *       other error, or success without progress, ends the run.  NULL: populate
  *       only.
- * @patient: memory whose mapping is interrupted for ever is left for later: it
- *           is tried again in another run.  Otherwise it is left out page by
+ * @patient: true: memory whose mapping is interrupted for ever is left for
+ *           later, and another run tries again.  false: it is left out page by
  *           page.
- * @settle: @piece was mapped, or, if not @mapped, never can be.  NULL: nobody
- *          wants to know.
+ * @settle: @piece was mapped, or, if not @mapped, need not or cannot be.  NULL
+ *          if the caller does not want to know.
  * @later: @piece is left for later.  NULL likewise.
  * @done: the last worker has nothing left to do.  Called once, from that
  *        worker: it may schedule something, but not wait for the engine.
@@ -63,8 +63,8 @@ typedef struct PrefaultOps {
  * @PREFAULT_OUTCOME_RUNNING: workers are busy
  * @PREFAULT_OUTCOME_COMPLETED: every chunk was handled
  * @PREFAULT_OUTCOME_CANCELLED: prefault_engine_cancel() came first
- * @PREFAULT_OUTCOME_STALE: prefault_engine_invalidate() came first: the plan
- *                          is of a memory map that is no more
+ * @PREFAULT_OUTCOME_STALE: prefault_engine_invalidate() came first: the memory
+ *                          map has changed since it was planned
  * @PREFAULT_OUTCOME_FAILED: an operation failed
  */
 typedef enum PrefaultOutcome {
@@ -113,9 +113,9 @@ typedef struct PrefaultWork {
 } PrefaultWork;
 
 /**
- * prefault_work_init: nothing is done yet
+ * prefault_work_init: make work of which nothing is done yet
  * @work: for prefault_work_destroy()
- * @ops: what is done; lives as long
+ * @ops: the operations; live as long as @work
  * @opaque: handed to each operation
  *
  * Context: any thread.
@@ -132,7 +132,7 @@ void prefault_work_destroy(PrefaultWork *work);
 /**
  * prefault_work_chunk: populate and map a chunk, as far as that goes
  * @work: the work
- * @worker: number of the calling worker, for @map
+ * @worker: number of the calling worker, for the map operation
  * @chunk: the chunk
  *
  * Context: any thread; the work may be stopped meanwhile.
@@ -141,7 +141,7 @@ void prefault_work_chunk(PrefaultWork *work, unsigned worker,
                          const PrefaultChunk *chunk);
 
 /**
- * prefault_work_stop: the work is over
+ * prefault_work_stop: end the work
  * @work: the work
  * @why: the outcome; the first one counts
  *

@@ -1,5 +1,5 @@
 /*
- * Prefault: what an accelerator gives, and what it gets
+ * Prefault: the interface to accelerators, in both directions
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,7 +12,7 @@
 #include "qapi/qapi-types-prefault.h"
 #include "qom/object.h"
 
-/* The usual rest of prefault_owe(), in ms */
+/* The usual @rest_ms of prefault_owe() */
 #define PREFAULT_REST_MS 20
 
 /**
@@ -35,23 +35,24 @@ typedef enum PrefaultVia {
  *
  * @in_use: whether this accelerator runs the guest.  Context: BQL, once the
  *          machine is complete.
- * @can_map: whether memory can be mapped at all; if not, @errp says what is
- *           missing, in words that can go on a sentence.  Context: BQL, once
- *           the machine is complete, only if @in_use.
- * @set_up: get ready for what prefault needs to last; if that is not possible
- *          as asked for, @errp says why, in a whole sentence.  Context: BQL,
- *          once the machine is complete, only if memory can be mapped.
- * @begin: take the vCPUs that calls of @map go to, until @end; not for
+ * @can_map: whether memory can be mapped at all; if not, @errp names the
+ *           missing feature, in words that can go on a sentence.  Context: BQL,
+ *           once the machine is complete, only if @in_use.
+ * @set_up: get ready so that mappings last; if the user's options make that
+ *          impossible, @errp says why, in a whole sentence.  Context: BQL, once
+ *          the machine is complete, only if memory can be mapped.
+ * @begin: choose the vCPUs that @map uses until @end; not called for
  *         PREFAULT_VIA_THIS_THREAD.  Returns how many there are.  Context: BQL.
  * @map: one bounded attempt to map, for worker number @worker, inside the gate
  *       for @generation; sets *@mapped to the bytes done, also if it fails.
- *       Returns as that of PrefaultOps.  Context: worker thread, without BQL.
+ *       Returns as @map of PrefaultOps (work.h).  Context: worker thread,
+ *       without BQL.
  * @end: forget the vCPUs.  Context: BQL, no call of @map is under way.
- * @retention: fill in the figures of what stays mapped, but for what is owed.
- *             Context: BQL.
+ * @retention: fill in the figures of memslots that were kept, without those of
+ *             owed memory.  Context: BQL.
  * @conversions: the figures of conversions between private and shared memory,
- *               but for what is owed; NULL if the guest has no private memory.
- *               Context: BQL.
+ *               without those of owed memory; NULL if the guest has no private
+ *               memory.  Context: BQL.
  */
 typedef struct PrefaultBackend {
     bool (*in_use)(void);
@@ -76,15 +77,14 @@ void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend);
 
 /**
  * prefault_set_on_off_auto: set an option that takes on, off or auto
- * @v: what was given for it
+ * @v: the visitor that has the user's value
  * @name: of the option
- * @value: filled with what was given; left alone on failure
+ * @value: filled with the user's value; left alone on failure
  *
  * Context: BQL.
  *
- * Returns: false if it is none of the three, or if it is too late: options
- * shape
- *          what happens from the first start on.
+ * Returns: false if the value is none of the three, or if it is too late
+ * because the machine is complete.
  */
 bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
                               Error **errp);
@@ -101,7 +101,7 @@ bool prefault_is_wanted(void);
  * @generation: as @map got it
  *
  * Context: any thread, without BQL; until prefault_gate_leave() the caller
- * neither waits for the BQL nor for anybody who has it.
+ * waits neither for the BQL nor for a thread that has it.
  *
  * Returns: false if the memory map has changed since: the call must not be
  * made.
@@ -129,13 +129,13 @@ bool prefault_gate_is_open(unsigned generation);
  * prefault_owe: some memory is to be mapped while the guest runs
  * @reason: why
  * @start: guest address
- * @size: bytes; what is no whole page of the host is left alone
- * @rest_ms: how long the memory map has to be at rest before that begins:
- *           firmware changes it many times in a row
+ * @size: bytes; a part of a host page at either end is left alone
+ * @rest_ms: how long the memory map has to be at rest before it is mapped:
+ *           firmware changes the map many times in a row
  *
- * Nothing happens before the first run, and while one is under way: it maps
- * everything.  Memory that cannot be mapped in advance when its turn comes (it
- * is read-only or logs dirty pages, or is none) is left alone.
+ * Does nothing before the first run, or while a run is under way that maps all
+ * memory.  Memory that cannot be mapped when its turn comes (it is read-only,
+ * logs dirty pages, or is not there any more) is left alone.
  *
  * Context: BQL.
  */
@@ -143,7 +143,7 @@ void prefault_owe(PrefaultOwedReason reason, hwaddr start, uint64_t size,
                   unsigned rest_ms);
 
 /**
- * prefault_owe_all: the same of all memory
+ * prefault_owe_all: all memory is to be mapped while the guest runs
  * @reason: why
  * @rest_ms: as above
  *
@@ -156,7 +156,7 @@ void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms);
  * @start: guest address
  * @size: bytes
  *
- * Nobody populates or maps any of it any more for what it was.
+ * Afterwards no worker populates or maps any of it by its former state.
  *
  * Context: BQL.
  */
@@ -168,7 +168,7 @@ void prefault_converting(hwaddr start, uint64_t size);
  * @size: bytes
  * @budget_ns: how long this vCPU may take for it; the rest is owed
  *
- * Populates, if it is shared now, and maps, on this vCPU first.
+ * Populates the memory, if it is shared now, and maps it, on this vCPU first.
  *
  * Context: a vCPU's thread that is out of the guest, without BQL.
  */

@@ -1,8 +1,8 @@
 /*
  * Prefault: guest memory populated and mapped before the guest runs
  *
- * What the rest of QEMU calls.  A guest that has to wait for its memory is
- * held: its start is put off, or, if it was reset while it ran, its vCPUs do
+ * The interface to the rest of QEMU.  A guest that has to wait for its memory
+ * is held: its start is put off, or, if it was reset while it ran, its vCPUs do
  * not run.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -23,11 +23,11 @@ void prefault_machine_class_init(ObjectClass *oc);
 
 /**
  * prefault_hold_start: does the start of the guest have to wait?
- * @step_pending: a debugger is going to step single vCPUs: there is nobody who
- *                would do that later, so prefault runs inside the call
+ * @step_pending: a debugger is going to step single vCPUs.  No code would do
+ *                that later, so the run takes place inside the call
  *
- * Called where the guest is about to be started, before anything is told to
- * anybody.  If memory is not ready yet, this starts the workers; the guest is
+ * Called where the guest is about to be started, before handlers and QMP learn
+ * of it.  If memory is not ready yet, this starts the workers; the guest is
  * started from the main loop when they are done.
  *
  * Context: BQL.
@@ -40,9 +40,9 @@ bool prefault_hold_start(bool step_pending);
  * prefault_hold_resume: do the vCPUs of a running guest have to wait?
  *
  * Called where the vCPUs of a guest that is in run state running are about to
- * be let go, as after a reset.  If memory has to be looked at again, this
- * starts the workers and stops the guest's clock; both go on from the main loop
- * when the workers are done.
+ * be let go, as after a reset.  If memory has to be prefaulted again, this
+ * starts the workers and stops the guest's clock; vCPUs and clock go on from
+ * the main loop when the workers are done.
  *
  * Context: BQL.
  *
@@ -53,8 +53,8 @@ bool prefault_hold_resume(void);
 /**
  * prefault_is_holding: are vCPUs held that could run otherwise?
  *
- * The run state of a guest that is being reset is running, so it does not keep
- * a vCPU out that is plugged meanwhile.
+ * A guest that was reset is held in run state running.  So the run state alone
+ * would let a vCPU run that is plugged meanwhile.
  *
  * Context: BQL, or a vCPU's thread, which is kicked when the answer changes.
  *
@@ -63,7 +63,7 @@ bool prefault_hold_resume(void);
 bool prefault_is_holding(void);
 
 /**
- * prefault_cancel_start: forget who waits, end the run
+ * prefault_cancel_start: forget the hold, end the run
  *
  * Called where the guest is stopped, also when QEMU quits or saves a snapshot.
  * Waits until the workers are gone.  Does nothing if there is no run.
@@ -73,7 +73,7 @@ bool prefault_is_holding(void);
 void prefault_cancel_start(void);
 
 /**
- * prefault_give_start_up: the same, if a start waits
+ * prefault_give_start_up: if a start waits, give it up and pause the guest
  *
  * Context: BQL.
  *
