@@ -165,8 +165,8 @@ static int sw_protected_vm_kvm_type(X86ConfidentialGuest *cg)
 }
 
 /*
- * KVM does not list the feature in KVM_GET_SUPPORTED_CPUID, because it is for
- * whoever handles the hypercall to announce (Linux,
+ * KVM does not list the feature in KVM_GET_SUPPORTED_CPUID, because userspace,
+ * which handles the hypercall, is to announce it (Linux,
  * Documentation/virt/kvm/x86/cpuid.rst).
  */
 static uint32_t sw_protected_vm_adjust_cpuid(X86ConfidentialGuest *cg,
