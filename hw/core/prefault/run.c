@@ -248,6 +248,16 @@ static void run_forgive(PrefaultRun *run)
     }
 }
 
+/* Only a held run checks the host: a conversion need not read /proc for it */
+static void run_complete(PrefaultRun *run)
+{
+    if (!run->debts) {
+        run->sufficed_rss = run_resident_pages();
+    } else if (!run->figures.progress.later) {
+        run_forgive(run);
+    }
+}
+
 static PrefaultOutcome run_join_engine(PrefaultRun *run)
 {
     PrefaultOutcome outcome = prefault_engine_wait(run->engine);
@@ -265,10 +275,7 @@ static PrefaultOutcome run_join_engine(PrefaultRun *run)
         prefault_engine_failure(run->engine, &run->error);
         run->sufficed = 0;
     } else if (outcome == PREFAULT_OUTCOME_COMPLETED) {
-        run->sufficed_rss = run_resident_pages();
-        if (run->debts && !run->figures.progress.later) {
-            run_forgive(run);
-        }
+        run_complete(run);
     }
     g_clear_pointer(&run->debts, g_array_unref);
     g_clear_pointer(&run->engine, prefault_engine_free);
