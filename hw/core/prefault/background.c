@@ -67,7 +67,14 @@ static void background_join(void)
     prefault_run_join(background.run);
 }
 
-/* Run again soon if this run mapped something, and later if it did not */
+/* Run again soon if the last run mapped something, and later if it did not */
+static void background_wake_after_run(bool moved)
+{
+    background.pause_ms = moved ? PAUSE_MS
+                                : MIN(background.pause_ms * 2, PAUSE_MAX_MS);
+    timer_mod(background.timer, background_now_ms() + background.pause_ms);
+}
+
 static void background_finish(void *opaque)
 {
     PrefaultFigures figures;
@@ -79,10 +86,7 @@ static void background_finish(void *opaque)
     trace_prefault_background_finish(figures.progress.mapped, owed);
     /* A change of the memory map may have set the timer already: leave it */
     if (owed && !timer_pending(background.timer)) {
-        background.pause_ms = figures.progress.mapped ? PAUSE_MS
-            : MIN(background.pause_ms * 2, PAUSE_MAX_MS);
-        timer_mod(background.timer,
-                  background_now_ms() + background.pause_ms);
+        background_wake_after_run(figures.progress.mapped);
     }
 }
 
@@ -96,8 +100,7 @@ static void background_timer(void *opaque)
                                                 prefault_options_threads());
     trace_prefault_background_timer(background_owed(), background.active);
     if (!background.active) {
-        background.pause_ms = MIN(background.pause_ms * 2, PAUSE_MAX_MS);
-        timer_mod(background.timer, background_now_ms() + background.pause_ms);
+        background_wake_after_run(false);
     }
 }
 

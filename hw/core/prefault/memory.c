@@ -129,9 +129,10 @@ static void memory_add_guest_memfd(MemoryReader *reader,
                                          reader);
 }
 
-static void memory_read_section(MemoryReader *reader,
-                                MemoryRegionSection *section)
+static void memory_read_section(MemoryRegionSection *section, void *opaque)
 {
+    MemoryReader *reader = opaque;
+
     memory_region_ref(section->mr);
     g_ptr_array_add(reader->regions, section->mr);
     if (memory_region_has_guest_memfd(section->mr)) {
@@ -160,18 +161,14 @@ void prefault_memory_walk(hwaddr start, hwaddr end, PrefaultMemoryWalk *visit,
     }
 }
 
-static void memory_visit(MemoryRegionSection *section, void *opaque)
-{
-    memory_read_section(opaque, section);
-}
-
 static void memory_read_debts(MemoryReader *reader, const GArray *debts)
 {
     for (guint i = 0; i < debts->len; i++) {
         const PrefaultDebt *debt = &g_array_index(debts, PrefaultDebt, i);
 
         reader->present_only = !prefault_ledger_populates(debt->reason);
-        prefault_memory_walk(debt->start, debt->end, memory_visit, reader);
+        prefault_memory_walk(debt->start, debt->end, memory_read_section,
+                             reader);
     }
 }
 
@@ -190,7 +187,7 @@ void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
     if (debts) {
         memory_read_debts(&reader, debts);
     } else {
-        prefault_memory_walk(0, HWADDR_MAX, memory_visit, &reader);
+        prefault_memory_walk(0, HWADDR_MAX, memory_read_section, &reader);
     }
     *memory = (PrefaultMemory) {
         .generation = prefault_gate_generation(),
