@@ -46,9 +46,7 @@ class Owing:
 
     def drop(self):
         """All mappings are gone, and not yet back; returns the query."""
-        self.qemu.hmp('o /w 0xcf8 0x80000058')      # PAM, as firmware does
-        for attributes in '0x30', '0x00':
-            self.qemu.hmp(f'o /b 0xcfd {attributes}')
+        self.qemu.flip_pam()
         return self.query()
 
     def seconds(self):

@@ -192,6 +192,15 @@ class Qemu(Figures):
         result = self.wait_sweep(done + 1, timeout)
         return result, self.faults() - before
 
+    def flip_pam(self):
+        """As firmware does: 64 KiB below 1 MiB from ROM to RAM and back.
+
+        Machine pc; the guest must not use this memory.
+        """
+        self.hmp('o /w 0xcf8 0x80000058')
+        for attributes in '0x30', '0x00':
+            self.hmp(f'o /b 0xcfd {attributes}')
+
     def conversions(self, name=None):
         """Lines of the converting guest (tests/guest/convert) so far: a list
         of dicts of ints, those that begin with the name, or all."""

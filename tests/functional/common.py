@@ -170,15 +170,6 @@ class BedTest(unittest.TestCase):
             self.migration_is(qemu, 'cancelled')
         return cancel
 
-    def flip_pam(self, qemu):
-        """As firmware does: 64 KiB below 1 MiB from ROM to RAM and back.
-
-        Machine pc; the guest must not use this memory.
-        """
-        qemu.hmp('o /w 0xcf8 0x80000058')
-        for attributes in '0x30', '0x00':
-            qemu.hmp(f'o /b 0xcfd {attributes}')
-
     def make_qcow2(self, path):
         """An empty image, made by QEMU's own jobs."""
         with self.machine.qemu('-M', 'none', '-display', 'none') as maker:

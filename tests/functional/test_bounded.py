@@ -78,7 +78,7 @@ class Bounded(BedTest):
                             inject=f'{NOWHERE}:when={path}')
         before = self.refilled(qemu)['refilled']
         self.machine.write(path, '')
-        self.flip_pam(qemu)
+        qemu.flip_pam()
         self.assert_answers(qemu)
         self.put_away(path)
         self.assertGreater(self.refilled(qemu)['refilled'], before)

@@ -90,7 +90,7 @@ class MemoryMap(BedTest):
                           machine='pc', mem='64M', inject=SLOW_MAP)
         qemu.qmp('cont')
         for _ in range(10):
-            self.flip_pam(qemu)
+            qemu.flip_pam()
             self.flip_bar(qemu)
         self.assertEqual(self.query(qemu)['status'], 'active')
         self.completed(qemu)

@@ -53,7 +53,7 @@ class Migration(BedTest):
             if len(source.sweeps) > done:
                 done = len(source.sweeps)
                 source.qmp('inject-nmi')
-            self.flip_pam(source)
+            source.flip_pam()
             flips += 2
         sweeps = len(source.sweeps) - before
         self.assertGreaterEqual(self.rounds(source), min(rounds, 2))
@@ -179,7 +179,7 @@ class Migration(BedTest):
         self.assertEqual(qemu.hmp('savevm one'), '')
         qemu.qmp('cont')
         qemu.sweep()
-        self.flip_pam(qemu)
+        qemu.flip_pam()
         qemu.qmp('stop')
         self.assertEqual(qemu.hmp('loadvm one'), '')
         self.assertEqual(

@@ -103,7 +103,7 @@ class MapChanges(Converting):
     def test_rom_takes_the_place_of_private_memory(self):
         """The guest's code in ROM can be run again."""
         qemu = self.converting(one=f'{16 * MIB},1,0')
-        self.flip_pam(qemu)
+        qemu.flip_pam()
         qemu.go()
         self.assertEqual(qemu.conversions('request')[0]['result'], 0)
 
@@ -114,7 +114,7 @@ class MapChanges(Converting):
         qemu = self.converting(one=f'{page},1,0', touch=page)
         qemu.go()
         qemu.go()
-        self.flip_pam(qemu)
+        qemu.flip_pam()
         qemu.go()
         touched = qemu.conversions('touch')[-1]
         self.assertEqual(touched['value'], touched['wanted'])

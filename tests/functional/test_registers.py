@@ -86,7 +86,7 @@ class PutBack(BedTest):
             self.let_run(qemu)
             self.refilled(qemu)
             self.machine.write(path, '')
-            self.flip_pam(qemu)
+            qemu.flip_pam()
         self.for_each(change_map)
 
 
