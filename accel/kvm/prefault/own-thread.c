@@ -27,6 +27,12 @@
 #define STEP_NS (100 * SCALE_US)
 #define PIECE_PAGES 64
 
+/*
+ * A kick interrupts the call before it gets anywhere, even the kick that
+ * announced the job.  The thread answers it after as many attempts.
+ */
+#define STEP_TRIES 3
+
 /* A worker that waits looks this often whether the gate was closed */
 #define LOOK_MS 5
 /* An unplugged vCPU never answers; any other has answered long before this */
@@ -61,8 +67,8 @@ static bool own_thread_can_map(CPUState *cpu)
 }
 
 /* Map in pieces of some 10 us each, until STEP_NS are over */
-static int own_thread_step(CPUState *cpu, unsigned generation, hwaddr gpa,
-                           uint64_t size, uint64_t *mapped)
+static int own_thread_pieces(CPUState *cpu, unsigned generation, hwaddr gpa,
+                             uint64_t size, uint64_t *mapped)
 {
     uint64_t piece = PIECE_PAGES * qemu_real_host_page_size();
     int64_t until = get_clock() + STEP_NS;
@@ -76,6 +82,18 @@ static int own_thread_step(CPUState *cpu, unsigned generation, hwaddr gpa,
                                 MIN(piece, size - *mapped), &done);
         *mapped += done;
     } while (!ret && *mapped < size && get_clock() < until);
+    return ret;
+}
+
+static int own_thread_step(CPUState *cpu, unsigned generation, hwaddr gpa,
+                           uint64_t size, uint64_t *mapped)
+{
+    int ret = -EINTR;
+
+    *mapped = 0;
+    for (int i = 0; ret == -EINTR && !*mapped && i < STEP_TRIES; i++) {
+        ret = own_thread_pieces(cpu, generation, gpa, size, mapped);
+    }
     return ret;
 }
 
