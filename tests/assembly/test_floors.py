@@ -29,7 +29,7 @@ FLOORS = {
         memory steps
         engine host-check
         host-limits ledger options places residency work
-        gate plan stub
+        cgroup gate plan stub
     ''',
     'accel/kvm/prefault': '''
         backend

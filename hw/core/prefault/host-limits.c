@@ -12,6 +12,7 @@
 #include "qemu/bitops.h"
 #include "qemu/cutils.h"
 #include "qemu/units.h"
+#include "cgroup.h"
 #include "host-limits.h"
 
 /* Cgroup v1 says "no limit" with a number that is about this large */
@@ -21,26 +22,6 @@ void prefault_limit_clear(PrefaultLimit *limit)
 {
     g_free(limit->of);
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
-}
-
-/* The text of a file, or NULL */
-G_GNUC_PRINTF(1, 2)
-static char *limits_read_text(const char *format, ...)
-{
-    g_autofree char *path = NULL;
-    char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    path = g_strdup_vprintf(format, args);
-    va_end(args);
-    return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
-}
-
-/* Parse a text that is one number; false for "max", garbage or no text */
-static bool limits_parse_number(char *text, uint64_t *value)
-{
-    return text && !qemu_strtou64(g_strstrip(text), NULL, 10, value);
 }
 
 /*
@@ -79,91 +60,28 @@ static const CgroupFiles limits_memory_v1 = {
     { "total_inactive_file ", "total_active_file " },
 };
 
-/* Is @word one of a list of words with commas between? */
-static bool limits_list_has(const char *list, const char *word)
+typedef struct CgroupSearch {
+    const CgroupFiles *files;
+    PrefaultLimit *limit;
+} CgroupSearch;
+
+/* Lower the limit to the memory that one cgroup has left, if that is less */
+static void limits_cgroup_look(const char *dir, const char *name, void *opaque)
 {
-    g_auto(GStrv) words = g_strsplit(list, ",", -1);
-
-    return g_strv_contains((const char *const *)words, word);
-}
-
-/*
- * Our path in the hierarchy of a controller, or in that of v2 if @controller is
- * NULL: /proc/self/cgroup has lines "ID:CONTROLLERS:PATH".
- */
-static char *limits_cgroup_path(const char *root, const char *controller)
-{
-    g_autofree char *text = limits_read_text("%s/proc/self/cgroup", root);
-    g_auto(GStrv) lines = g_strsplit(text ?: "", "\n", -1);
-
-    for (char **line = lines; *line; line++) {
-        g_auto(GStrv) field = g_strsplit(*line, ":", 3);
-
-        if (g_strv_length(field) == 3 &&
-            (controller ? limits_list_has(field[1], controller)
-                        : g_str_equal(field[0], "0") && !*field[1])) {
-            return g_strdup(field[2]);
-        }
-    }
-    return NULL;
-}
-
-/* The part of @path below @top, "" if they are equal; NULL if it is outside */
-static const char *limits_path_below(const char *path, const char *top)
-{
-    size_t len = g_str_equal(top, "/") ? 0 : strlen(top);
-
-    return strncmp(path, top, len) == 0 && (path[len] == '/' || !path[len])
-           ? path + len : NULL;
-}
-
-/*
- * The mount point of that hierarchy under which @path can be seen, and in @name
- * the name of @path below it: /proc/self/mountinfo has lines
- * "ID PARENT DEV TOP POINT ... - TYPE SRC OPTS".
- */
-static char *limits_cgroup_mount(const char *root, const char *controller,
-                                 const char *path, char **name)
-{
-    g_autofree char *text = limits_read_text("%s/proc/self/mountinfo", root);
-    g_auto(GStrv) lines = g_strsplit(text ?: "", "\n", -1);
-
-    for (char **line = lines; *line; line++) {
-        g_auto(GStrv) halves = g_strsplit(*line, " - ", 2);
-        g_auto(GStrv) where = NULL, what = NULL;
-
-        if (g_strv_length(halves) != 2) {
-            continue;
-        }
-        where = g_strsplit(halves[0], " ", -1);
-        what = g_strsplit(halves[1], " ", -1);
-        if (g_strv_length(where) > 4 && g_strv_length(what) > 2 &&
-            (controller ? g_str_equal(what[0], "cgroup") &&
-                              limits_list_has(what[2], controller)
-                        : g_str_equal(what[0], "cgroup2")) &&
-            limits_path_below(path, where[3])) {
-            *name = g_strdup(limits_path_below(path, where[3]));
-            return g_strdup(where[4]);
-        }
-    }
-    return NULL;
-}
-
-/* Lower @limit to the memory that one cgroup has left, if that is less */
-static void limits_cgroup_look(const char *dir, const char *name,
-                               const CgroupFiles *files, PrefaultLimit *limit)
-{
-    g_autofree char *max_text = limits_read_text("%s/%s", dir, files->max);
+    const CgroupSearch *search = opaque;
+    const CgroupFiles *files = search->files;
+    PrefaultLimit *limit = search->limit;
+    g_autofree char *max_text = prefault_cgroup_read("%s/%s", dir, files->max);
     g_autofree char *current_text =
-        limits_read_text("%s/%s", dir, files->current);
+        prefault_cgroup_read("%s/%s", dir, files->current);
     uint64_t max, current, reclaimable = 0, used, left;
 
-    if (!limits_parse_number(max_text, &max) || max >= NO_LIMIT ||
-        !limits_parse_number(current_text, &current)) {
+    if (!prefault_cgroup_number(max_text, &max) || max >= NO_LIMIT ||
+        !prefault_cgroup_number(current_text, &current)) {
         return;
     }
     if (files->reclaimable[0]) {
-        g_autofree char *stat = limits_read_text("%s/memory.stat", dir);
+        g_autofree char *stat = prefault_cgroup_read("%s/memory.stat", dir);
 
         for (int i = 0; i < ARRAY_SIZE(files->reclaimable); i++) {
             reclaimable +=
@@ -185,31 +103,6 @@ static void limits_cgroup_look(const char *dir, const char *name,
             "cgroup %s leaves %" PRIu64 " (%s %" PRIu64 ", %s %" PRIu64 "%s)",
             *name ? name : "/", left, files->max, max, files->current, current,
             give);
-    }
-}
-
-/* Look at our cgroup and at all above it that the mount shows */
-static void limits_cgroup_climb(const char *root, bool v2,
-                                const CgroupFiles *files, PrefaultLimit *limit)
-{
-    const char *controller = v2 ? NULL : files->controller;
-    g_autofree char *path = limits_cgroup_path(root, controller);
-    g_autofree char *mount = NULL, *name = NULL;
-    char *slash;
-
-    if (!path || strstr(path, "..")) {
-        return;
-    }
-    mount = limits_cgroup_mount(root, controller, path, &name);
-    while (mount) {
-        g_autofree char *dir = g_strconcat(root, mount, name, NULL);
-
-        limits_cgroup_look(dir, name, files, limit);
-        slash = strrchr(name, '/');
-        if (!slash) {
-            return;
-        }
-        *slash = 0;
     }
 }
 
@@ -240,13 +133,15 @@ void prefault_limit_cgroup(const char *root, size_t huge_page,
                                           v2 ? "current" : "usage_in_bytes");
             files = (CgroupFiles) { "hugetlb", max, current };
         }
-        limits_cgroup_climb(root, v2, &files, limit);
+        prefault_cgroup_climb(root, v2 ? NULL : files.controller,
+                              limits_cgroup_look,
+                              &(CgroupSearch) { &files, limit });
     }
 }
 
 void prefault_limit_host(const char *root, PrefaultLimit *limit)
 {
-    g_autofree char *text = limits_read_text("%s/proc/meminfo", root);
+    g_autofree char *text = prefault_cgroup_read("%s/proc/meminfo", root);
     uint64_t available = limits_number_after(text, "MemAvailable:");
     uint64_t swap = limits_number_after(text, "SwapFree:");
 
@@ -277,9 +172,8 @@ static uint64_t limits_node_left(const char *root, unsigned node)
         "MemFree:", "Active(file):", "Inactive(file):", "SReclaimable:",
     };
     g_autofree char *text =
-        limits_read_text("%s/sys/devices/system/node/node%u/"
-                         "meminfo",
-                         root, node);
+        prefault_cgroup_read("%s/sys/devices/system/node/node%u/meminfo", root,
+                             node);
     uint64_t sum = 0;
 
     if (!limits_number_after(text, "MemTotal:")) {
@@ -317,11 +211,12 @@ void prefault_limit_nodes(const char *root, const unsigned long *nodes,
 static bool limits_pool_number(const char *dir, size_t page_size,
                                const char *file, uint64_t *value)
 {
-    g_autofree char *text = limits_read_text("%s/hugepages-%zukB/%s", dir,
-                                             (size_t)(page_size / KiB), file);
+    g_autofree char *text = prefault_cgroup_read("%s/hugepages-%zukB/%s", dir,
+                                                 (size_t)(page_size / KiB),
+                                                 file);
 
     *value = 0;
-    return limits_parse_number(text, value);
+    return prefault_cgroup_number(text, value);
 }
 
 /* Pages that may be added to a pool while it is empty */
