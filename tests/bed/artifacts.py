@@ -49,6 +49,7 @@ tester:x:1000:1000:tester:/tmp:/bin/sh
 PROGRAMS = {
     'agent': (GCC + ['-static'], ['agent/agent.c', 'agent/agent-proto.c']),
     'barefault': (GCC + ['-static'], ['agent/barefault.c']),
+    'membind': (GCC + ['-static'], ['agent/membind.c']),
     'inject.so': (GCC + ['-shared', '-fPIC'],
                   ['inject/inject.c', 'inject/rules.c']),
 }

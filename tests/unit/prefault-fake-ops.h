@@ -4,8 +4,9 @@
  * A guest of 16 MiB, four chunks, in which populating and mapping is but a
  * mark on a page.  A test scripts what the operations answer; whatever it
  * scripts, they assert that nothing is mapped before it is populated, that
- * private memory is not populated, that no page is done twice, and that the
- * engine tells of each page once, and the truth.
+ * private memory is not populated, that no page is done twice, that work on a
+ * chunk begins before and ends after that, and that the engine tells of each
+ * page once, and the truth.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -39,6 +40,7 @@ struct Fake {
     bool started;
 
     /* The script: set before the run.  NULL: success at once */
+    bool (*begin)(Fake *f, const PrefaultChunk *chunk);
     int (*populate)(Fake *f, const PrefaultChunk *chunk);
     int (*map)(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped);
     int err;                    /* positive; what the script answers */
@@ -51,11 +53,13 @@ struct Fake {
 
     /* Changed atomically */
     unsigned populate_calls, map_calls, later_calls, calls, done_calls;
+    unsigned begin_calls, allowed, end_calls;
     unsigned in_map;
 
     uint8_t absent[PAGES];      /* the host has them not; set before the run */
 
     QemuMutex lock;             /* protects the marks */
+    uint8_t in_work[PAGES];     /* between begin and end */
     uint8_t populated[PAGES];
     uint8_t mapped[PAGES];
     uint8_t told_mapped[PAGES]; /* by settle */
@@ -106,6 +110,48 @@ static uint64_t fake_shared_part(const Fake *f, hwaddr gpa, uint64_t size)
            ? 0 : size;
 }
 
+/* Nothing is done before @begin allowed it, nor after @end */
+static void fake_assert_in_work(Fake *f, hwaddr gpa, uint64_t size)
+{
+    if (qatomic_read(&f->begin_calls)) {
+        g_assert_cmpuint(fake_marked(f, f->in_work, gpa, size), ==, size);
+    }
+}
+
+/* Of each chunk another one */
+static uint64_t fake_cost(const PrefaultChunk *chunk)
+{
+    return chunk->gpa + 7;
+}
+
+static bool fake_begin(void *opaque, const PrefaultChunk *chunk,
+                       uint64_t *cost, Error **errp)
+{
+    Fake *f = opaque;
+
+    qatomic_inc(&f->begin_calls);
+    if (f->begin && !f->begin(f, chunk)) {
+        error_setg(errp, "no room for 0x%" HWADDR_PRIx, chunk->gpa);
+        return false;
+    }
+    fake_mark(f, f->in_work, chunk->gpa, chunk->size);
+    *cost = fake_cost(chunk);
+    qatomic_inc(&f->allowed);
+    return true;
+}
+
+static void fake_end(void *opaque, const PrefaultChunk *chunk, uint64_t cost)
+{
+    Fake *f = opaque;
+
+    g_assert_cmpuint(cost, ==, fake_cost(chunk));
+    fake_assert_in_work(f, chunk->gpa, chunk->size);
+    WITH_QEMU_LOCK_GUARD(&f->lock) {
+        memset(f->in_work + chunk->gpa / PAGE, 0, chunk->size / PAGE);
+    }
+    qatomic_inc(&f->end_calls);
+}
+
 static void fake_count_call(Fake *f)
 {
     if (qatomic_fetch_inc(&f->calls) + 1 == f->act_at) {
@@ -122,6 +168,7 @@ static int fake_populate(void *opaque, const PrefaultChunk *chunk)
 
     g_assert_false(chunk->is_private);
     g_assert_false(chunk->present_only);
+    fake_assert_in_work(f, chunk->gpa, chunk->size);
     fake_count_call(f);
     qatomic_inc(&f->populate_calls);
     ret = f->populate ? f->populate(f, chunk) : 0;
@@ -137,6 +184,7 @@ static int fake_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
     Fake *f = opaque;
     int ret = 0;
 
+    fake_assert_in_work(f, gpa, size);
     g_assert_cmpuint(fake_marked(f, f->populated, gpa, size), ==,
                      fake_shared_part(f, gpa, size));
     qatomic_inc(&f->in_map);
@@ -197,6 +245,8 @@ static void fake_done(void *opaque)
 }
 
 static const PrefaultOps fake_ops = {
+    .begin = fake_begin,
+    .end = fake_end,
     .present = fake_present,
     .populate = fake_populate,
     .map = fake_map,
@@ -284,6 +334,9 @@ static inline PrefaultOutcome fake_wait(Fake *f)
     g_assert_cmpuint(qatomic_read(&f->done_calls), ==, !f->without_threads);
     g_assert_cmpint(prefault_engine_wait(f->engine), ==, outcome);
     g_assert_cmpuint(qatomic_read(&f->calls), ==, calls);
+    g_assert_cmpuint(qatomic_read(&f->end_calls), ==,
+                     qatomic_read(&f->allowed));
+    g_assert_cmpuint(fake_marked(f, f->in_work, 0, GUEST), ==, 0);
     return outcome;
 }
 
@@ -291,6 +344,17 @@ static inline PrefaultOutcome fake_run(Fake *f, unsigned threads)
 {
     fake_start(f, threads);
     return fake_wait(f);
+}
+
+/* Memory that turned out to be skipped; what is private is for later */
+static inline uint64_t fake_skipped(const PrefaultProgress *progress)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
+        sum += i == PREFAULT_SKIP_REASON_PRIVATE ? 0 : progress->skipped[i];
+    }
+    return sum;
 }
 
 static inline void assert_progress(Fake *f, uint64_t populated,
@@ -306,7 +370,8 @@ static inline void assert_progress(Fake *f, uint64_t populated,
     g_assert_cmpuint(fake_marked(f, f->mapped, 0, GUEST), ==, mapped);
     g_assert_cmpuint(fake_marked(f, f->told_mapped, 0, GUEST), ==, mapped);
     g_assert_cmpuint(fake_marked(f, f->told_never, 0, GUEST), ==,
-                     failed + fake_marked(f, f->absent, 0, GUEST));
+                     failed + fake_skipped(&progress) +
+                     fake_marked(f, f->absent, 0, GUEST));
 }
 
 /* Of a run that completed the engine told what became of each page */
@@ -325,8 +390,22 @@ static inline void assert_later(Fake *f, uint64_t later, uint64_t private_later)
 
     prefault_engine_progress(f->engine, &progress);
     g_assert_cmpuint(progress.later, ==, later);
-    g_assert_cmpuint(progress.private_later, ==, private_later);
+    g_assert_cmpuint(progress.skipped[PREFAULT_SKIP_REASON_PRIVATE], ==,
+                     private_later);
+    g_assert_cmpuint(progress.private_skipped, ==, private_later);
     g_assert_cmpuint(fake_marked(f, f->told_later, 0, GUEST), ==, later);
+}
+
+/* Skipped for one reason, and nothing for another one */
+static inline void assert_skipped(Fake *f, PrefaultSkipReason reason,
+                                  uint64_t skipped, uint64_t private_skipped)
+{
+    PrefaultProgress progress;
+
+    prefault_engine_progress(f->engine, &progress);
+    g_assert_cmpuint(progress.skipped[reason], ==, skipped);
+    g_assert_cmpuint(fake_skipped(&progress), ==, skipped);
+    g_assert_cmpuint(progress.private_skipped, ==, private_skipped);
 }
 
 static inline void assert_private_mapped(Fake *f, uint64_t mapped)
@@ -337,16 +416,23 @@ static inline void assert_private_mapped(Fake *f, uint64_t mapped)
     g_assert_cmpuint(progress.private_mapped, ==, mapped);
 }
 
+/* NULL: nothing failed */
+static inline void assert_sentence(Fake *f, const char *sentence)
+{
+    Error *error = NULL;
+
+    prefault_engine_failure(f->engine, &error);
+    g_assert_cmpstr(error ? error_get_pretty(error) : NULL, ==, sentence);
+    error_free(error);
+}
+
 static inline void assert_failure(Fake *f, const char *what, int err)
 {
     g_autofree char *expected = g_strdup_printf(
         "%s failed: %s%s", what, g_strerror(err), err == EFAULT
         ? " (no free huge page, or no space behind the file?)" : "");
-    Error *error = NULL;
 
-    prefault_engine_failure(f->engine, &error);
-    g_assert_cmpstr(error_get_pretty(error), ==, expected);
-    error_free(error);
+    assert_sentence(f, expected);
 }
 
 /* Scripts that several programs use */
@@ -355,6 +441,16 @@ static inline void add_bad(Fake *f, hwaddr gpa)
 {
     g_assert_cmpint(f->nr_bad, <, ARRAY_SIZE(f->bad));
     f->bad[f->nr_bad++] = gpa;
+}
+
+static inline bool fake_is_bad(const Fake *f, hwaddr gpa, uint64_t size)
+{
+    for (int i = 0; i < f->nr_bad; i++) {
+        if (f->bad[i] >= gpa && f->bad[i] < gpa + size) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Map what lies before the bad page, which never succeeds */
@@ -380,6 +476,17 @@ static inline int map_one_mib(Fake *f, hwaddr gpa, uint64_t size,
 static inline int populate_fails(Fake *f, const PrefaultChunk *chunk)
 {
     return -f->err;
+}
+
+/* A chunk with a bad page */
+static inline int populate_bad_fails(Fake *f, const PrefaultChunk *chunk)
+{
+    return fake_is_bad(f, chunk->gpa, chunk->size) ? -f->err : 0;
+}
+
+static inline bool refuse_bad(Fake *f, const PrefaultChunk *chunk)
+{
+    return !fake_is_bad(f, chunk->gpa, chunk->size);
 }
 
 /* Poll: what is waited for is a counter of the fake */

@@ -3,7 +3,8 @@
  *
  * Each test states one property of hw/core/prefault/work.h: what the answers of
  * the operations lead to.  The operations are fake and answer what the test
- * wants: see prefault-fake-ops.h.  An engine hands out the chunks.
+ * wants: see prefault-fake-ops.h.  An engine hands out the chunks.  What a
+ * tolerant run makes of failures is tested in test-prefault-work-tolerant.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,8 +17,8 @@
 
 /* The end of the run, for any of them */
 static const int populate_fatal_errnos[] = {
-    ENOENT, EOPNOTSUPP, EINVAL, ENOMEM, EFAULT, EIO, ENODEV, ENXIO, ENOTTY,
-    EPERM, EBADF, ENOSPC, ENOEXEC, EBUSY,
+    ENOENT, EOPNOTSUPP, ENOMEM, EFAULT, EIO, ENODEV, ENXIO, ENOTTY, EPERM,
+    EBADF, ENOSPC, ENOEXEC, EBUSY,
 };
 static const int map_fatal_errnos[] = {
     ENOENT, EINVAL, ENOMEM, EFAULT, EIO, ENXIO, ENOTTY, EPERM, EBADF, ENOSPC,
@@ -63,16 +64,6 @@ static int map_in_fits(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped)
 static int populate_after_tries(Fake *f, const PrefaultChunk *chunk)
 {
     return f->times-- > 0 ? -f->err : 0;
-}
-
-static int populate_poisoned(Fake *f, const PrefaultChunk *chunk)
-{
-    for (int i = 0; i < f->nr_bad; i++) {
-        if (f->bad[i] >= chunk->gpa && f->bad[i] < chunk->gpa + chunk->size) {
-            return -EHWPOISON;
-        }
-    }
-    return 0;
 }
 
 /* Everything is done */
@@ -177,7 +168,8 @@ static void test_poisoned_pages_are_left_out(void)
         size_t size = page_sizes[i];
         g_autoptr(Fake) f = fake_new(size);
 
-        f->populate = populate_poisoned;
+        f->populate = populate_bad_fails;
+        f->err = EHWPOISON;
         add_bad(f, 0);
         add_bad(f, 2 * CHUNK + 700 * PAGE);
         add_bad(f, GUEST - PAGE);
@@ -192,6 +184,24 @@ static void test_poisoned_pages_are_left_out(void)
                              size);
         }
     }
+}
+
+/* Memory of a kind that cannot be populated */
+static void test_unpopulatable_chunk_is_skipped(void)
+{
+    g_autoptr(Fake) f = fake_new(PAGE);
+
+    f->populate = populate_bad_fails;
+    f->err = EINVAL;
+    add_bad(f, 2 * CHUNK);
+    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
+    assert_sentence(f, NULL);
+    assert_progress(f, GUEST - CHUNK, GUEST - CHUNK, 0);
+    assert_skipped(f, PREFAULT_SKIP_REASON_UNPOPULATABLE, CHUNK, 0);
+    assert_each_page_is_told_once(f);
+    g_assert_cmpuint(fake_marked(f, f->told_never, 2 * CHUNK, CHUNK), ==,
+                     CHUNK);
+    g_assert_cmpuint(f->populate_calls, ==, GUEST / CHUNK);
 }
 
 /* Plans that no longer hold */
@@ -235,7 +245,7 @@ static void test_map_error_fails_at_once(void)
         f->err = map_fatal_errnos[i];
         add_bad(f, CHUNK + MiB);
         g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_FAILED);
-        assert_failure(f, "mapping guest memory 0x500000-0x7fffff", f->err);
+        assert_failure(f, "mapping guest memory 0x500000-0x500fff", f->err);
         assert_progress(f, 2 * CHUNK, CHUNK + MiB, 0);
         assert_later(f, 0, 0);
         g_assert_cmpuint(f->map_calls, ==, 3);
@@ -256,6 +266,20 @@ static void test_populate_error_fails_at_once(void)
     }
 }
 
+/* And nothing of that chunk is tried */
+static void test_no_room_fails(void)
+{
+    g_autoptr(Fake) f = fake_new(PAGE);
+
+    f->begin = refuse_bad;
+    add_bad(f, CHUNK);
+    g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_FAILED);
+    assert_sentence(f, "no room for 0x400000");
+    assert_progress(f, CHUNK, CHUNK, 0);
+    g_assert_cmpuint(f->begin_calls, ==, 2);
+    g_assert_cmpuint(f->populate_calls, ==, 1);
+}
+
 static void test_success_without_progress_fails(void)
 {
     g_autoptr(Fake) f = fake_new(PAGE);
@@ -264,7 +288,7 @@ static void test_success_without_progress_fails(void)
     f->err = 0;
     add_bad(f, MiB);
     g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_FAILED);
-    assert_failure(f, "mapping guest memory 0x100000-0x3fffff", EIO);
+    assert_failure(f, "mapping guest memory 0x100000-0x100fff", EIO);
     g_assert_cmpuint(f->map_calls, ==, 2);
 }
 
@@ -275,7 +299,7 @@ static void test_retries_are_bounded(void)
         int err;
         const char *what;
     } cases[] = {
-        { NULL, EAGAIN, "mapping guest memory 0x0-0x3fffff" },
+        { NULL, EAGAIN, "mapping guest memory 0x0-0xfff" },
         { populate_fails, EAGAIN, "populating guest memory 0x0-0x3fffff" },
         { populate_fails, EINTR, "populating guest memory 0x0-0x3fffff" },
     };
@@ -305,10 +329,12 @@ int main(int argc, char **argv)
     ADD("completes/retries", test_retries_then_completes);
     ADD("leaves-out/never-mapped", test_page_that_is_never_mapped_is_left_out);
     ADD("leaves-out/poisoned", test_poisoned_pages_are_left_out);
+    ADD("skips/unpopulatable", test_unpopulatable_chunk_is_skipped);
     ADD("stale/map", test_stale_map_ends_the_run);
     ADD("stale/populate", test_stale_populate_ends_the_run);
     ADD("fails/map", test_map_error_fails_at_once);
     ADD("fails/populate", test_populate_error_fails_at_once);
+    ADD("fails/no-room", test_no_room_fails);
     ADD("fails/no-progress", test_success_without_progress_fails);
     ADD("fails/retries-bounded", test_retries_are_bounded);
     return g_test_run();

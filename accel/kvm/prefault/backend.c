@@ -40,9 +40,6 @@ typedef struct BackendVcpu {
  */
 #define HELD_TRIES 3
 
-/* The vCPUs of the run under way; changes only while there are no workers */
-static GPtrArray *backend_vcpus;
-
 static bool backend_in_use(void)
 {
     return kvm_enabled();
@@ -64,14 +61,14 @@ static bool backend_set_up(Error **errp)
     return kvm_slot_zap_set_up(errp);
 }
 
-static void backend_vcpu_add(CPUState *cpu)
+static void backend_vcpu_add(GPtrArray *vcpus, CPUState *cpu)
 {
     BackendVcpu *vcpu = g_new0(BackendVcpu, 1);
 
     vcpu->cpu = cpu;
     object_ref(OBJECT(cpu));
     qemu_mutex_init(&vcpu->lock);
-    g_ptr_array_add(backend_vcpus, vcpu);
+    g_ptr_array_add(vcpus, vcpu);
 }
 
 static void backend_vcpu_free(void *opaque)
@@ -83,26 +80,19 @@ static void backend_vcpu_free(void *opaque)
     g_free(vcpu);
 }
 
-static unsigned backend_begin(PrefaultVia via)
+static GPtrArray *backend_begin(PrefaultVia via)
 {
+    GPtrArray *vcpus = g_ptr_array_new_with_free_func(backend_vcpu_free);
     CPUState *cpu;
 
     assert(bql_locked());
-    assert(!backend_vcpus);
-    backend_vcpus = g_ptr_array_new_with_free_func(backend_vcpu_free);
     CPU_FOREACH(cpu) {
         if (via == PREFAULT_VIA_VCPU_THREAD ||
             (cpu_is_stopped(cpu) && kvm_pre_fault_can_use(cpu))) {
-            backend_vcpu_add(cpu);
+            backend_vcpu_add(vcpus, cpu);
         }
     }
-    return backend_vcpus->len;
-}
-
-static void backend_end(void)
-{
-    assert(bql_locked());
-    g_clear_pointer(&backend_vcpus, g_ptr_array_unref);
+    return vcpus;
 }
 
 static void backend_retention(PrefaultRetention *figures)
@@ -140,16 +130,15 @@ static bool backend_is_of_vcpu(int ret)
     return ret == -EBUSY || ret == -EOPNOTSUPP || ret == -ENOEXEC;
 }
 
-static int backend_map_on_some(PrefaultVia via, unsigned worker,
-                               unsigned generation, hwaddr gpa, uint64_t size,
-                               uint64_t *mapped)
+static int backend_map_on_some(const GPtrArray *vcpus, PrefaultVia via,
+                               unsigned worker, unsigned generation, hwaddr gpa,
+                               uint64_t size, uint64_t *mapped)
 {
     bool held = via == PREFAULT_VIA_DESCRIPTOR;
     int ret = -ENODEV;
 
-    for (unsigned i = 0; i < backend_vcpus->len; i++) {
-        BackendVcpu *vcpu = g_ptr_array_index(
-            backend_vcpus, (worker + i) % backend_vcpus->len);
+    for (unsigned i = 0; i < vcpus->len; i++) {
+        BackendVcpu *vcpu = g_ptr_array_index(vcpus, (worker + i) % vcpus->len);
 
         ret = held ? backend_map_held(vcpu, generation, gpa, size, mapped)
                    : kvm_own_thread_map(vcpu->cpu, generation, gpa, size,
@@ -161,13 +150,15 @@ static int backend_map_on_some(PrefaultVia via, unsigned worker,
     return ret;
 }
 
-static int backend_map(PrefaultVia via, unsigned worker, unsigned generation,
-                       hwaddr gpa, uint64_t size, uint64_t *mapped)
+static int backend_map(const GPtrArray *vcpus, PrefaultVia via, unsigned worker,
+                       unsigned generation, hwaddr gpa, uint64_t size,
+                       uint64_t *mapped)
 {
     *mapped = 0;
     return via == PREFAULT_VIA_THIS_THREAD
            ? kvm_own_thread_map_here(current_cpu, generation, gpa, size, mapped)
-           : backend_map_on_some(via, worker, generation, gpa, size, mapped);
+           : backend_map_on_some(vcpus, via, worker, generation, gpa, size,
+                                 mapped);
 }
 
 static const PrefaultBackend backend_kvm = {
@@ -176,7 +167,6 @@ static const PrefaultBackend backend_kvm = {
     .set_up = backend_set_up,
     .begin = backend_begin,
     .map = backend_map,
-    .end = backend_end,
     .retention = backend_retention,
     .conversions = backend_conversions,
 };

@@ -32,42 +32,35 @@
 /* Attempts to put EFER back before pre_fault_stop_guest() */
 #define RESTORE_TRIES 3
 
-/* A timer that interrupts this thread; made at the thread's first call */
-typedef struct BoundTimer {
-    bool made;
-    timer_t id;
-    Notifier at_exit;
-} BoundTimer;
-
-static __thread BoundTimer pre_fault_timer;
-
-static void pre_fault_timer_delete(Notifier *notifier, void *data)
+static void pre_fault_timer_free(gpointer opaque)
 {
-    BoundTimer *timer = container_of(notifier, BoundTimer, at_exit);
+    timer_t *timer = opaque;
 
-    timer_delete(timer->id);
-    timer->made = false;
+    timer_delete(*timer);
+    g_free(timer);
 }
+
+/* A timer that interrupts this thread; made at the thread's first call */
+static GPrivate pre_fault_timer = G_PRIVATE_INIT(pre_fault_timer_free);
 
 /*
  * The timer sends SIG_IPI, whose handler makes a vCPU's thread look for work
  * before it enters the guest again, and does nothing in any other thread.
  */
-static int pre_fault_timer_make(BoundTimer *timer)
+static int pre_fault_timer_make(void)
 {
     struct sigevent event = {
         .sigev_notify = SIGEV_THREAD_ID,
         .sigev_signo = SIG_IPI,
     };
+    timer_t timer;
     sigset_t signals;
 
     event._sigev_un._tid = qemu_get_thread_id();
-    if (timer_create(CLOCK_MONOTONIC, &event, &timer->id)) {
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer)) {
         return -errno;
     }
-    timer->made = true;
-    timer->at_exit.notify = pre_fault_timer_delete;
-    qemu_thread_atexit_add(&timer->at_exit);
+    g_private_set(&pre_fault_timer, g_memdup2(&timer, sizeof(timer)));
     sigemptyset(&signals);
     sigaddset(&signals, SIG_IPI);
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
@@ -85,7 +78,7 @@ static void pre_fault_timer_set(int64_t ns)
         .it_interval.tv_nsec = ns,
     };
 
-    timer_settime(pre_fault_timer.id, 0, &spec, NULL);
+    timer_settime(*(timer_t *)g_private_get(&pre_fault_timer), 0, &spec, NULL);
 }
 
 static int pre_fault_call(CPUState *cpu, struct kvm_pre_fault_memory *mem)
@@ -105,8 +98,7 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
                       uint64_t size, uint64_t *mapped)
 {
     struct kvm_pre_fault_memory mem = { .gpa = gpa, .size = size };
-    int ret = pre_fault_timer.made ? 0
-              : pre_fault_timer_make(&pre_fault_timer);
+    int ret = g_private_get(&pre_fault_timer) ? 0 : pre_fault_timer_make();
 
     *mapped = 0;
     if (ret) {

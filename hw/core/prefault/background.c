@@ -61,10 +61,10 @@ static void background_wake_at_rest(unsigned rest_ms)
 }
 
 /* The run's outcome is dropped: memory that it did not map stays owed */
-static void background_join(void)
+static void background_close(void)
 {
     background.active = false;
-    prefault_run_join(background.run);
+    prefault_run_close(background.run);
 }
 
 /* Run again soon if the last run mapped something, and later if it did not */
@@ -75,12 +75,12 @@ static void background_wake_after_run(bool moved)
     timer_mod(background.timer, background_now_ms() + background.pause_ms);
 }
 
-static void background_finish(void *opaque)
+static void background_finish(void)
 {
     PrefaultFigures figures;
     uint64_t owed;
 
-    background_join();
+    background_close();
     owed = background_owed();
     figures = prefault_run_figures(background.run);
     trace_prefault_background_finish(figures.progress.mapped, owed);
@@ -106,13 +106,10 @@ static void background_timer(void *opaque)
 
 void prefault_background_set_up(const PrefaultBackend *backend)
 {
-    QEMUBH *done = aio_bh_new_guarded(iohandler_get_aio_context(),
-                                      background_finish, NULL, NULL);
-
     assert(bql_locked());
     background.backend = backend;
     background.ledger = prefault_ledger_new();
-    background.run = prefault_run_new(background.ledger, done);
+    background.run = prefault_run_new(background.ledger, background_finish);
     background.timer = timer_new_ms(QEMU_CLOCK_REALTIME, background_timer,
                                     NULL);
     background.no_residency = !prefault_residency_set_up();
@@ -136,7 +133,7 @@ void prefault_background_pause(void)
     assert(bql_locked());
     if (background.active) {
         prefault_run_cancel(background.run);
-        background_join();
+        background_close();
         timer_mod(background.timer, background_now_ms() + PAUSE_MAX_MS);
     }
 }

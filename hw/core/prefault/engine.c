@@ -8,6 +8,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "engine.h"
@@ -17,7 +18,7 @@ typedef struct EngineWorker {
     unsigned index;
     unsigned place;             /* of its last chunk; it looks here first */
     bool entered;               /* @place was entered */
-    QemuThread thread;
+    GThread *thread;
 } EngineWorker;
 
 struct PrefaultEngine {
@@ -95,6 +96,51 @@ static void *engine_thread(void *opaque)
     return NULL;
 }
 
+/*
+ * GLib's thread, for qemu_thread_create() aborts if there can be none.  Signals
+ * are for QEMU's main thread.
+ */
+static bool engine_create_thread(EngineWorker *worker, Error **errp)
+{
+    g_autofree char *name = g_strdup_printf("prefault/%u", worker->index);
+    g_autoptr(GError) err = NULL;
+    sigset_t all, old;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    worker->thread = g_thread_try_new(name, engine_thread, worker, &err);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!worker->thread) {
+        error_setg(errp, "no thread can be made: %s (pids.max, RLIMIT_NPROC or "
+                   "kernel.threads-max?)", err->message);
+    }
+    return worker->thread;
+}
+
+static void engine_create_threads(PrefaultEngine *engine, unsigned threads)
+{
+    Error *err = NULL;
+
+    /* Workers wait for the lock: none is the last one before all are there */
+    QEMU_LOCK_GUARD(&engine->lock);
+    while (engine->nr_workers < threads) {
+        EngineWorker *worker = &engine->workers[engine->nr_workers];
+
+        worker->engine = engine;
+        worker->index = engine->nr_workers;
+        worker->place = worker->index % engine->nr_places;
+        if (!engine_create_thread(worker, &err)) {
+            break;
+        }
+        engine->nr_workers++;
+    }
+    engine->busy = engine->nr_workers;
+    if (threads && !engine->nr_workers) {
+        prefault_work_fail(&engine->work, g_steal_pointer(&err));
+    }
+    error_free(err);
+}
+
 PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
                                       const PrefaultOps *ops,
                                       void *opaque, unsigned threads)
@@ -103,8 +149,6 @@ PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
 
     engine->plan = plan;
     prefault_work_init(&engine->work, ops, opaque);
-    engine->nr_workers = threads;
-    engine->busy = threads;
     engine->workers = g_new0(EngineWorker, threads);
     engine->nr_places = prefault_plan_places(plan);
     engine->cursors = g_new0(PrefaultCursor, engine->nr_places);
@@ -112,18 +156,17 @@ PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
         engine->cursors[i].place = i;
     }
     qemu_mutex_init(&engine->lock);
-
-    for (unsigned i = 0; i < threads; i++) {
-        EngineWorker *worker = &engine->workers[i];
-        g_autofree char *name = g_strdup_printf("prefault/%u", i);
-
-        worker->engine = engine;
-        worker->index = i;
-        worker->place = i % engine->nr_places;
-        qemu_thread_create(&worker->thread, name, engine_thread, worker,
-                           QEMU_THREAD_JOINABLE);
-    }
+    engine_create_threads(engine, threads);
     return engine;
+}
+
+unsigned prefault_engine_workers(PrefaultEngine *engine, unsigned *busy)
+{
+    QEMU_LOCK_GUARD(&engine->lock);
+    if (busy) {
+        *busy = engine->busy;
+    }
+    return engine->nr_workers;
 }
 
 void prefault_engine_work(PrefaultEngine *engine, bool (*go_on)(void *opaque),
@@ -155,7 +198,7 @@ void prefault_engine_invalidate(PrefaultEngine *engine)
 PrefaultOutcome prefault_engine_wait(PrefaultEngine *engine)
 {
     for (unsigned i = 0; i < engine->nr_workers && !engine->joined; i++) {
-        qemu_thread_join(&engine->workers[i].thread);
+        g_thread_join(engine->workers[i].thread);
     }
     engine->joined = true;
     return prefault_work_outcome(&engine->work, NULL);

@@ -23,6 +23,9 @@ typedef struct PrefaultEngine PrefaultEngine;
  * @opaque: handed to each operation
  * @threads: number of workers; 0 if only prefault_engine_work() is to work
  *
+ * If not so many threads can be made there are fewer workers; without any the
+ * work fails, and nobody calls @done.
+ *
  * Context: any thread.
  *
  * Returns: the engine, for prefault_engine_free().
@@ -67,6 +70,17 @@ void prefault_engine_cancel(PrefaultEngine *engine);
 void prefault_engine_invalidate(PrefaultEngine *engine);
 
 /**
+ * prefault_engine_workers: the workers that were made
+ * @engine: the engine
+ * @busy: set to the number of them that have not finished; NULL if not wanted
+ *
+ * Context: any thread.
+ *
+ * Returns: their number.
+ */
+unsigned prefault_engine_workers(PrefaultEngine *engine, unsigned *busy);
+
+/**
  * prefault_engine_wait: wait until all workers are gone
  * @engine: the engine
  *
@@ -89,10 +103,9 @@ PrefaultOutcome prefault_engine_progress(PrefaultEngine *engine,
                                          PrefaultProgress *progress);
 
 /**
- * prefault_engine_failure: why a run failed
- * @engine: the engine, whose outcome is PREFAULT_OUTCOME_FAILED
- * @errp: set to a sentence with the step, the guest address range and the
- *        cause
+ * prefault_engine_failure: the first failure, see prefault_work_failure()
+ * @engine: the engine
+ * @errp: set if there was one
  *
  * Context: any thread.
  */

@@ -57,6 +57,14 @@ static void hmp_figures(GString *buf, const PrefaultInfo *info)
                                PrefaultSkipReason_str(skip->value->reason));
     }
     g_string_append_printf(buf, "threads:   %" PRIu32 "\n", info->threads);
+    if (info->has_threads_left_behind) {
+        g_string_append_printf(buf, "left behind: %" PRIu32 " threads of runs "
+                               "that are over\n", info->threads_left_behind);
+    }
+    if (info->has_swapped) {
+        g_string_append_printf(buf, "swapped:   %" PRIu64 " KiB went to swap\n",
+                               info->swapped / KiB);
+    }
     g_string_append_printf(buf, "elapsed:   %" PRIu64 " ms\n",
                            info->elapsed_ms);
     if (info->has_rate) {

@@ -44,26 +44,43 @@ static uint64_t limits_number_after(const char *text, const char *word)
     return 0;
 }
 
-/* Names of a controller's files; @reclaimable are words of memory.stat */
+/* Files of a limit and of what is used; @reclaimable are words of memory.stat */
 typedef struct CgroupFiles {
-    const char *controller;
+    const char *controller;     /* whose hierarchy of v1; NULL: v2 */
     const char *max, *current;
     const char *reclaimable[3];
 } CgroupFiles;
 
-static const CgroupFiles limits_memory_v2 = {
-    "memory", "memory.max", "memory.current",
-    { "inactive_file ", "active_file ", "slab_reclaimable " },
+/* Above memory.high threads sleep; above the others the kernel kills */
+static const CgroupFiles limits_memory[] = {
+    { NULL, "memory.max", "memory.current",
+      { "inactive_file ", "active_file ", "slab_reclaimable " } },
+    { NULL, "memory.high", "memory.current",
+      { "inactive_file ", "active_file ", "slab_reclaimable " } },
+    { "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+      { "total_inactive_file ", "total_active_file " } },
 };
-static const CgroupFiles limits_memory_v1 = {
-    "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-    { "total_inactive_file ", "total_active_file " },
+static const CgroupFiles limits_swap = {
+    NULL, "memory.swap.max", "memory.swap.current"
 };
 
 typedef struct CgroupSearch {
     const CgroupFiles *files;
+    uint64_t want;              /* no need to look closer if so much is left */
     PrefaultLimit *limit;
 } CgroupSearch;
+
+static uint64_t limits_reclaimable(const char *dir, const CgroupFiles *files)
+{
+    g_autofree char *stat = prefault_cgroup_read("%s/memory.stat", dir);
+    uint64_t sum = 0;
+
+    for (int i = 0; i < ARRAY_SIZE(files->reclaimable); i++) {
+        sum += files->reclaimable[i]
+               ? limits_number_after(stat, files->reclaimable[i]) : 0;
+    }
+    return sum;
+}
 
 /* Lower the limit to the memory that one cgroup has left, if that is less */
 static void limits_cgroup_look(const char *dir, const char *name, void *opaque)
@@ -74,35 +91,65 @@ static void limits_cgroup_look(const char *dir, const char *name, void *opaque)
     g_autofree char *max_text = prefault_cgroup_read("%s/%s", dir, files->max);
     g_autofree char *current_text =
         prefault_cgroup_read("%s/%s", dir, files->current);
-    uint64_t max, current, reclaimable = 0, used, left;
+    g_autofree char *give = NULL;
+    uint64_t max, current, left;
 
     if (!prefault_cgroup_number(max_text, &max) || max >= NO_LIMIT ||
-        !prefault_cgroup_number(current_text, &current)) {
+        !prefault_cgroup_number(current_text, &current) ||
+        max - MIN(current, max) >= search->want) {
         return;
     }
+    left = max - MIN(current, max);
     if (files->reclaimable[0]) {
-        g_autofree char *stat = prefault_cgroup_read("%s/memory.stat", dir);
+        uint64_t reclaimable = limits_reclaimable(dir, files);
 
-        for (int i = 0; i < ARRAY_SIZE(files->reclaimable); i++) {
-            reclaimable +=
-                files->reclaimable[i]
-                    ? limits_number_after(stat, files->reclaimable[i])
-                    : 0;
-        }
+        left = max - MIN(current - MIN(reclaimable, current), max);
+        give = g_strdup_printf(", of which %" PRIu64 " can be reclaimed",
+                               reclaimable);
     }
-    used = current - MIN(reclaimable, current);
-    left = max - MIN(used, max);
     if (left < limit->bytes) {
-        g_autofree char *give = files->reclaimable[0]
-            ? g_strdup_printf(", of which %" PRIu64 " can be reclaimed",
-                              reclaimable) : g_strdup("");
-
         prefault_limit_clear(limit);
         limit->bytes = left;
         limit->of = g_strdup_printf(
             "cgroup %s leaves %" PRIu64 " (%s %" PRIu64 ", %s %" PRIu64 "%s)",
             *name ? name : "/", left, files->max, max, files->current, current,
-            give);
+            give ?: "");
+    }
+}
+
+static void limits_cgroup(const char *root, const CgroupFiles *files,
+                          uint64_t want, PrefaultLimit *limit)
+{
+    CgroupSearch search = { files, want, limit };
+
+    prefault_cgroup_climb(root, files->controller, limits_cgroup_look, &search);
+}
+
+/* Free swap that our cgroup may use */
+static uint64_t limits_swap_left(const char *root)
+{
+    g_autofree char *text = prefault_cgroup_read("%s/proc/meminfo", root);
+    g_auto(PrefaultLimit) limit = { .bytes = UINT64_MAX };
+
+    limits_cgroup(root, &limits_swap, UINT64_MAX, &limit);
+    return MIN(limit.bytes, limits_number_after(text, "SwapFree:"));
+}
+
+void prefault_limit_memory_cgroup(const char *root, uint64_t want,
+                                  PrefaultLimit *limit)
+{
+    uint64_t swap;
+
+    *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
+    for (int i = 0; i < ARRAY_SIZE(limits_memory); i++) {
+        limits_cgroup(root, &limits_memory[i], want, limit);
+    }
+    swap = limit->of ? limits_swap_left(root) : 0;
+    if (swap) {
+        g_autofree char *of = g_steal_pointer(&limit->of);
+
+        limit->bytes += swap;
+        limit->of = g_strdup_printf("%s and %" PRIu64 " of swap", of, swap);
     }
 }
 
@@ -119,81 +166,121 @@ static char *limits_hugetlb_file(size_t page_size, const char *what)
                              what);
 }
 
-void prefault_limit_cgroup(const char *root, size_t huge_page,
-                           PrefaultLimit *limit)
+void prefault_limit_hugetlb_cgroup(const char *root, size_t page_size,
+                                   PrefaultLimit *limit)
 {
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
     for (int v2 = 0; v2 <= 1; v2++) {
-        g_autofree char *max = NULL, *current = NULL;
-        CgroupFiles files = v2 ? limits_memory_v2 : limits_memory_v1;
+        g_autofree char *max =
+            limits_hugetlb_file(page_size, v2 ? "max" : "limit_in_bytes");
+        g_autofree char *current =
+            limits_hugetlb_file(page_size, v2 ? "current" : "usage_in_bytes");
+        CgroupFiles files = { v2 ? NULL : "hugetlb", max, current };
 
-        if (huge_page) {
-            max = limits_hugetlb_file(huge_page, v2 ? "max" : "limit_in_bytes");
-            current = limits_hugetlb_file(huge_page,
-                                          v2 ? "current" : "usage_in_bytes");
-            files = (CgroupFiles) { "hugetlb", max, current };
-        }
-        prefault_cgroup_climb(root, v2 ? NULL : files.controller,
-                              limits_cgroup_look,
-                              &(CgroupSearch) { &files, limit });
+        limits_cgroup(root, &files, UINT64_MAX, limit);
     }
+}
+
+/* A line of arcstats is a name, a type and a number */
+static uint64_t limits_arc_number(const char *text, const char *name)
+{
+    g_auto(GStrv) lines = g_strsplit(text ?: "", "\n", -1);
+    g_autofree char *format = g_strdup_printf("%s %%*u %%" SCNu64, name);
+    uint64_t value;
+
+    for (char **line = lines; *line; line++) {
+        if (sscanf(*line, format, &value) == 1) {
+            return value;
+        }
+    }
+    return 0;
+}
+
+/* What ZFS gives back: the kernel does not count its cache as available */
+static uint64_t limits_arc(const char *root)
+{
+    g_autofree char *text =
+        prefault_cgroup_read("%s/proc/spl/kstat/zfs/arcstats", root);
+    uint64_t size = limits_arc_number(text, "size");
+
+    return size - MIN(limits_arc_number(text, "c_min"), size);
 }
 
 void prefault_limit_host(const char *root, PrefaultLimit *limit)
 {
     g_autofree char *text = prefault_cgroup_read("%s/proc/meminfo", root);
     uint64_t available = limits_number_after(text, "MemAvailable:");
-    uint64_t swap = limits_number_after(text, "SwapFree:");
+    uint64_t swap = limits_swap_left(root), arc = limits_arc(root);
+    g_autofree char *of_arc =
+        g_strdup_printf(", ZFS's ARC gives back %" PRIu64, arc);
 
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
     if (available) {
-        limit->bytes = available + swap;
+        limit->bytes = available + swap + arc;
         limit->of = g_strdup_printf(
             "the host has %" PRIu64 " (MemAvailable %" PRIu64 ", SwapFree %"
-            PRIu64 ")", limit->bytes, available, swap);
+            PRIu64 "%s)", limit->bytes, available, swap, arc ? of_arc : "");
     }
 }
 
+uint64_t prefault_limits_swapped(const char *root)
+{
+    g_autofree char *text = prefault_cgroup_read("%s/proc/self/status", root);
+
+    return limits_number_after(text, "VmSwap:");
+}
+
 /* "0", "0 and 2": for a message */
-static char *limits_node_names(const unsigned long *nodes, unsigned max_node)
+static char *limits_node_names(const unsigned long *nodes)
 {
     GString *names = g_string_new(NULL);
 
-    for (unsigned node = find_first_bit(nodes, max_node); node < max_node;
-         node = find_next_bit(nodes, max_node, node + 1)) {
+    for (unsigned node = find_first_bit(nodes, PREFAULT_NODES_MAX);
+         node < PREFAULT_NODES_MAX;
+         node = find_next_bit(nodes, PREFAULT_NODES_MAX, node + 1)) {
         g_string_append_printf(names, "%s%u", names->len ? " and " : "", node);
     }
     return g_string_free(names, false);
 }
 
+/* The part of a node's memory that the kernel keeps for itself */
+static uint64_t limits_node_kept(const char *root, uint64_t node_total)
+{
+    g_autofree char *text = prefault_cgroup_read("%s/proc/meminfo", root);
+    g_autofree char *kept =
+        prefault_cgroup_read("%s/proc/sys/vm/min_free_kbytes", root);
+    uint64_t total = limits_number_after(text, "MemTotal:"), kib;
+
+    return prefault_cgroup_number(kept, &kib) && total
+           ? (double)kib * KiB * node_total / total : 0;
+}
+
+/* Returns UINT64_MAX if it cannot be known */
 static uint64_t limits_node_left(const char *root, unsigned node)
 {
     static const char *const words[] = {
         "MemFree:", "Active(file):", "Inactive(file):", "SReclaimable:",
     };
-    g_autofree char *text =
-        prefault_cgroup_read("%s/sys/devices/system/node/node%u/meminfo", root,
-                             node);
-    uint64_t sum = 0;
+    g_autofree char *text = prefault_cgroup_read(
+        "%s/sys/devices/system/node/node%u/meminfo", root, node);
+    uint64_t total = limits_number_after(text, "MemTotal:"), sum = 0;
 
-    if (!limits_number_after(text, "MemTotal:")) {
-        return UINT64_MAX;
-    }
     for (int i = 0; i < ARRAY_SIZE(words); i++) {
         sum += limits_number_after(text, words[i]);
     }
-    return sum;
+    return total ? sum - MIN(limits_node_kept(root, total), sum) : UINT64_MAX;
 }
 
 void prefault_limit_nodes(const char *root, const unsigned long *nodes,
-                          unsigned max_node, PrefaultLimit *limit)
+                          PrefaultLimit *limit)
 {
-    g_autofree char *names = limits_node_names(nodes, max_node);
-    uint64_t sum = 0;
+    g_autofree char *names = limits_node_names(nodes);
+    uint64_t sum = limits_swap_left(root);
 
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
-    for (unsigned node = find_first_bit(nodes, max_node); node < max_node;
-         node = find_next_bit(nodes, max_node, node + 1)) {
+    for (unsigned node = find_first_bit(nodes, PREFAULT_NODES_MAX);
+         node < PREFAULT_NODES_MAX;
+         node = find_next_bit(nodes, PREFAULT_NODES_MAX, node + 1)) {
         uint64_t one = limits_node_left(root, node);
 
         if (one == UINT64_MAX) {
@@ -203,8 +290,7 @@ void prefault_limit_nodes(const char *root, const unsigned long *nodes,
     }
     limit->bytes = sum;
     limit->of = g_strdup_printf("host node %s has %" PRIu64 " free or easy to "
-                                "reclaim",
-                                names, sum);
+                                "reclaim", names, sum);
 }
 
 /* A file of a pool, host-wide or of a node; false if it is not there */
@@ -249,15 +335,16 @@ void prefault_limit_hugetlb(const char *root, size_t page_size,
 }
 
 void prefault_limit_hugetlb_nodes(const char *root, size_t page_size,
-                                  const unsigned long *nodes, unsigned max_node,
+                                  const unsigned long *nodes,
                                   PrefaultLimit *limit)
 {
-    g_autofree char *names = limits_node_names(nodes, max_node);
+    g_autofree char *names = limits_node_names(nodes);
     uint64_t sum = limits_pool_surplus(root, page_size);
 
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
-    for (unsigned node = find_first_bit(nodes, max_node); node < max_node;
-         node = find_next_bit(nodes, max_node, node + 1)) {
+    for (unsigned node = find_first_bit(nodes, PREFAULT_NODES_MAX);
+         node < PREFAULT_NODES_MAX;
+         node = find_next_bit(nodes, PREFAULT_NODES_MAX, node + 1)) {
         g_autofree char *dir = g_strdup_printf(
             "%s/sys/devices/system/node/node%u/hugepages", root, node);
         uint64_t nr_free;

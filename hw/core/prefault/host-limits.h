@@ -10,6 +10,9 @@
 #ifndef HW_CORE_PREFAULT_HOST_LIMITS_H
 #define HW_CORE_PREFAULT_HOST_LIMITS_H
 
+/* Bits of a set of host NUMA nodes: bit N is node N */
+#define PREFAULT_NODES_MAX 128
+
 /**
  * PrefaultLimit: a limit of the host's, and the memory that it leaves
  * @bytes: bytes that are left
@@ -28,34 +31,54 @@ void prefault_limit_clear(PrefaultLimit *limit);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PrefaultLimit, prefault_limit_clear)
 
 /**
- * prefault_limit_cgroup: the tightest cgroup, from ours up to the root
+ * prefault_limit_memory_cgroup: the tightest memory cgroup, from ours up
  * @root: prefix of /proc and /sys, "" but in tests
- * @huge_page: 0 for ordinary memory; else the bytes of a hugetlb page, whose
- *             controller is asked
+ * @want: a cgroup that leaves so many bytes is taken for no limit
  * @limit: filled in
  *
- * Page cache that can be reclaimed is not counted as used: the kernel would
- * reclaim it.  Reads cgroup v2, v1, or both where both are mounted.
+ * memory.max and memory.high of v2, or v1's limit.  Page cache that can be
+ * reclaimed is not counted as used: the kernel would reclaim it.  Free swap
+ * that the cgroups of v2 grant is counted as left.
  */
-void prefault_limit_cgroup(const char *root, size_t huge_page,
-                           PrefaultLimit *limit);
+void prefault_limit_memory_cgroup(const char *root, uint64_t want,
+                                  PrefaultLimit *limit);
 
 /**
- * prefault_limit_host: available memory and free swap of the whole host
+ * prefault_limit_hugetlb_cgroup: the tightest hugetlb cgroup, from ours up
+ * @root: as above
+ * @page_size: bytes of a hugetlb page
+ * @limit: filled in
+ */
+void prefault_limit_hugetlb_cgroup(const char *root, size_t page_size,
+                                   PrefaultLimit *limit);
+
+/**
+ * prefault_limit_host: what is available on the whole host
  * @root: as above
  * @limit: filled in
+ *
+ * MemAvailable, free swap that our cgroup may use, and what the cache of ZFS
+ * (ARC) holds above its minimum.
  */
 void prefault_limit_host(const char *root, PrefaultLimit *limit);
 
 /**
- * prefault_limit_nodes: memory of some NUMA nodes, free or easy to reclaim
+ * prefault_limits_swapped: how much of QEMU's memory is in swap
  * @root: as above
- * @nodes: bit N is node N
- * @max_node: number of bits
+ *
+ * Returns: bytes; 0 if that cannot be known.
+ */
+uint64_t prefault_limits_swapped(const char *root);
+
+/**
+ * prefault_limit_nodes: memory of some NUMA nodes, free or easy to reclaim, and
+ * swap
+ * @root: as above
+ * @nodes: PREFAULT_NODES_MAX bits
  * @limit: filled in
  */
 void prefault_limit_nodes(const char *root, const unsigned long *nodes,
-                          unsigned max_node, PrefaultLimit *limit);
+                          PrefaultLimit *limit);
 
 /**
  * prefault_limit_hugetlb: pages of a hugetlb pool, neither used nor reserved
@@ -70,12 +93,11 @@ void prefault_limit_hugetlb(const char *root, size_t page_size,
  * prefault_limit_hugetlb_nodes: free hugetlb pages of some NUMA nodes
  * @root: as above
  * @page_size: bytes
- * @nodes: bit N is node N
- * @max_node: number of bits
+ * @nodes: PREFAULT_NODES_MAX bits
  * @limit: filled in
  */
 void prefault_limit_hugetlb_nodes(const char *root, size_t page_size,
-                                  const unsigned long *nodes, unsigned max_node,
+                                  const unsigned long *nodes,
                                   PrefaultLimit *limit);
 
 #endif /* HW_CORE_PREFAULT_HOST_LIMITS_H */

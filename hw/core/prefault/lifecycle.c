@@ -4,8 +4,8 @@
  * Decides when guest memory is prefaulted and holds the guest's start until it
  * is.  Guarantees with mode on: the guest runs no instruction before all
  * memory of the plan, made of the memory map that the guest will see, is
- * populated and mapped.  The main loop is never blocked for longer than the
- * operation that a worker is in, except while a debugger is about to step.
+ * populated and mapped.  The main loop waits for no worker, except while a
+ * debugger is about to step.
  * The same holds for the vCPUs of a running guest that was reset; its clock
  * stands still meanwhile.
  *
@@ -13,7 +13,7 @@
  * loop by a bottom half:
  *
  *   prefault_hold_start(), prefault_hold_resume(), prefault_start()
- *     -> begin_run -> workers -> finish_bh -> close_run -> release
+ *     -> begin_run -> workers -> finish -> close_run -> release
  *            ^                       |
  *            +------ plan stale -----+
  *
@@ -52,7 +52,6 @@ typedef struct Prefault {
     PrefaultTrigger due;                /* unless @ready: the next trigger */
     const char *exempt;                 /* why no start waits, or NULL */
 
-    QEMUBH *finish_bh;                  /* the workers are done */
     QEMUTimer *progress_timer;
 
     PrefaultStatus status;
@@ -73,8 +72,11 @@ static void lifecycle_begin_run(Prefault *s, bool again)
 {
     s->status = PREFAULT_STATUS_ACTIVE;
     prefault_background_stop();
-    prefault_run_begin(s->run, s->config.backend, prefault_options_threads(),
-                       again);
+    prefault_run_begin(s->run, s->config.backend, (PrefaultRunWish) {
+        .threads = prefault_options_threads(),
+        .all = s->config.mode == ON_OFF_AUTO_ON,
+        .check = prefault_options_check(),
+    }, again);
 }
 
 static void lifecycle_begin(Prefault *s, PrefaultTrigger trigger)
@@ -126,11 +128,12 @@ static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
     prefault_background_start();
 }
 
-/* Returns false if the memory map changed meanwhile: a new run has begun */
-static bool lifecycle_finish(Prefault *s)
+/*
+ * The run was closed.  Returns false if the memory map changed meanwhile: a new
+ * run has begun.
+ */
+static bool lifecycle_finish(Prefault *s, PrefaultOutcome outcome)
 {
-    PrefaultOutcome outcome = prefault_run_join(s->run);
-
     if (outcome == PREFAULT_OUTCOME_STALE) {
         lifecycle_begin_run(s, true);
         return false;
@@ -139,10 +142,12 @@ static bool lifecycle_finish(Prefault *s)
     return true;
 }
 
-static void lifecycle_finish_bh(void *opaque)
+static void lifecycle_workers_done(void)
 {
-    if (lifecycle_finish(opaque)) {
-        prefault_hold_release(lifecycle.ready);
+    Prefault *s = &lifecycle;
+
+    if (lifecycle_finish(s, prefault_run_close(s->run))) {
+        prefault_hold_release(s->ready);
     }
 }
 
@@ -152,7 +157,7 @@ static void lifecycle_abort(Prefault *s, const char *why)
     PrefaultOutcome outcome;
 
     prefault_run_cancel(s->run);
-    outcome = prefault_run_join(s->run);
+    outcome = prefault_run_close(s->run);
     if (outcome != PREFAULT_OUTCOME_COMPLETED) {
         prefault_run_set_error(s->run, why);
     }
@@ -206,7 +211,7 @@ bool prefault_hold_start(bool step_pending)
         return false;
     }
     if (step_pending) {
-        while (!lifecycle_finish(s)) {
+        while (!lifecycle_finish(s, prefault_run_join(s->run))) {
             /* The plan was stale: wait for the new run in turn */
         }
         prefault_hold_drop();
@@ -333,18 +338,30 @@ void prefault_lifecycle_set_up(PrefaultConfig config)
     assert(bql_locked());
     s->config = config;
     s->exempt = config.exempt ?: lifecycle_exempt_states[runstate_get()];
-    /*
-     * Not in the main AioContext: its bottom halves also run while a command
-     * waits for the block layer, and a guest must not be started then.
-     */
-    s->finish_bh = aio_bh_new_guarded(iohandler_get_aio_context(),
-                                      lifecycle_finish_bh, s, NULL);
     prefault_background_set_up(config.backend);
-    s->run = prefault_run_new(prefault_background_ledger(), s->finish_bh);
+    s->run = prefault_run_new(prefault_background_ledger(),
+                              lifecycle_workers_done);
     s->progress_timer = timer_new_ms(QEMU_CLOCK_REALTIME, lifecycle_progress,
                                      s);
     prefault_memory_watch(lifecycle_map_changing, lifecycle_tracking_ended);
     prefault_reset_watch(lifecycle_reset);
+}
+
+/* What is left out, and what went wrong */
+static void lifecycle_query_words(Prefault *s, PrefaultInfo *info)
+{
+    const char *error = s->run ? prefault_run_error(s->run) : NULL;
+
+    if (s->exempt) {
+        info->left_out = g_strdup_printf("all: %s", s->exempt);
+    } else if (s->config.cannot_map) {
+        info->left_out = g_strdup_printf("mapping: %s", s->config.cannot_map);
+    } else if (s->status == PREFAULT_STATUS_COMPLETED && error) {
+        info->left_out = g_strdup_printf("a part: %s", error);
+    }
+    if (s->status != PREFAULT_STATUS_COMPLETED) {
+        info->error = g_strdup(error);
+    }
 }
 
 PrefaultInfo *prefault_query(void)
@@ -355,11 +372,7 @@ PrefaultInfo *prefault_query(void)
     assert(bql_locked());
     info->mode = prefault_options_mode(NULL);
     info->status = s->status;
-    if (s->exempt) {
-        info->left_out = g_strdup_printf("all: %s", s->exempt);
-    } else if (s->config.cannot_map) {
-        info->left_out = g_strdup_printf("mapping: %s", s->config.cannot_map);
-    }
+    lifecycle_query_words(s, info);
     if (s->config.backend && (s->status != PREFAULT_STATUS_NONE || s->exempt)) {
         info->retention = g_new0(PrefaultRetention, 1);
         s->config.backend->retention(info->retention);

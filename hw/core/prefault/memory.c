@@ -19,8 +19,8 @@
 #include "system/memory.h"
 #include "system/ramblock.h"
 #include "gate.h"
-#include "host-check.h"
 #include "memory.h"
+#include "nodes.h"
 
 typedef struct MemoryReader {
     GArray *sections;           /* of PrefaultSection */
@@ -63,6 +63,8 @@ static uint32_t memory_section_traits(const MemoryRegionSection *section)
     const bool applies[] = {
         [PREFAULT_SKIP_REASON_ROM] = section->readonly || mr->readonly,
         [PREFAULT_SKIP_REASON_RAM_DEVICE] = memory_region_is_ram_device(mr),
+        /* Of an enclave (SGX): the guest's CPU takes it as it needs it */
+        [PREFAULT_SKIP_REASON_UNPOPULATABLE] = memory_region_is_protected(mr),
         [PREFAULT_SKIP_REASON_DISCARD_MANAGER] =
             memory_region_has_ram_discard_manager(mr) &&
             !memory_region_has_guest_memfd(mr),
@@ -206,18 +208,9 @@ void prefault_memory_clear(PrefaultMemory *memory)
     g_clear_pointer(&memory->places, prefault_places_free);
 }
 
-/* The host nodes that memory must come from, or NULL */
-static const unsigned long *memory_bound_nodes(const MemoryRegion *mr)
-{
-    const HostMemoryBackend *backend = (HostMemoryBackend *)
-        object_dynamic_cast(mr->owner, TYPE_MEMORY_BACKEND);
-
-    return backend && backend->policy == HOST_MEM_POLICY_BIND
-           ? backend->host_nodes : NULL;
-}
-
 static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
 {
+    const HostMemoryBackend *memdev;
     ram_addr_t offset;
     RAMBlock *rb = qemu_ram_block_from_host(range->host, false, &offset);
     uint8_t *host = QEMU_ALIGN_PTR_DOWN(range->host, range->page_size);
@@ -225,6 +218,8 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
     if (!rb) {
         return false;
     }
+    memdev = (HostMemoryBackend *)
+        object_dynamic_cast(rb->mr->owner, TYPE_MEMORY_BACKEND);
     *backing = (PrefaultBacking) {
         .name = memory_region_name(rb->mr),
         .host = host,
@@ -234,9 +229,8 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
         .shared = !range->is_private && qemu_ram_is_shared(rb),
         .reserved = !qemu_ram_is_noreserve(rb),
-        .nodes = memory_bound_nodes(rb->mr),
-        .max_node = MAX_NODES,
     };
+    backing->is_bound = prefault_nodes_of(memdev, backing->nodes);
     return true;
 }
 
@@ -256,8 +250,8 @@ static void memory_add_backing(GArray *backings, PrefaultBacking backing)
     g_array_append_val(backings, backing);
 }
 
-bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
-                              Error **errp)
+PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
+                                   bool with_private)
 {
     g_autoptr(GArray) backings =
         g_array_new(false, false, sizeof(PrefaultBacking));
@@ -272,8 +266,8 @@ bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
             memory_add_backing(backings, backing);
         }
     }
-    return prefault_host_check((PrefaultBacking *)backings->data, backings->len,
-                               "", errp);
+    return prefault_room_new((PrefaultBacking *)backings->data, backings->len,
+                             all, "");
 }
 
 /*

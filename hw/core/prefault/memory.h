@@ -10,6 +10,7 @@
 #include "ledger.h"
 #include "places.h"
 #include "plan.h"
+#include "room.h"
 #include "system/memory.h"
 
 /**
@@ -61,18 +62,18 @@ void prefault_memory_walk(hwaddr start, hwaddr end, PrefaultMemoryWalk *visit,
                           void *opaque);
 
 /**
- * prefault_memory_suffices: has the host enough memory for this plan?
+ * prefault_memory_room: the room that this plan takes on the host
  * @memory: read with places
+ * @all: as for prefault_room_new()
  * @with_private: true: private memory still takes all its bytes; false: assume
  *                that it is allocated, for the kernel has no query
- * @errp: set if not; see prefault_host_check()
  *
  * Context: BQL.
  *
- * Returns: false if not.
+ * Returns: for prefault_room_free(), before @memory is cleared.
  */
-bool prefault_memory_suffices(const PrefaultMemory *memory, bool with_private,
-                              Error **errp);
+PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
+                                   bool with_private);
 
 /**
  * prefault_memory_watch: learn of changes of the memory map from now on

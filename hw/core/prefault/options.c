@@ -35,6 +35,7 @@ static ModeOption options_machine = {
     .option = "-machine", .mode = ON_OFF_AUTO_OFF,
 };
 static unsigned options_threads;
+static bool options_no_check;
 
 OnOffAuto prefault_options_mode(Error **errp)
 {
@@ -57,6 +58,11 @@ bool prefault_is_wanted(void)
 unsigned prefault_options_threads(void)
 {
     return options_threads;
+}
+
+bool prefault_options_check(void)
+{
+    return !options_no_check;
 }
 
 /* Options are fixed once the machine is complete: their mode is then in use */
@@ -135,7 +141,19 @@ static void options_set_threads(Object *obj, Visitor *v, const char *name,
     options_threads = value;
 }
 
-static void options_add_mode(ObjectClass *oc, ModeOption *option)
+static bool options_get_check(Object *obj, Error **errp)
+{
+    return !options_no_check;
+}
+
+static void options_set_check(Object *obj, bool value, Error **errp)
+{
+    if (options_may_change("prefault-check", errp)) {
+        options_no_check = !value;
+    }
+}
+
+static void options_add_common(ObjectClass *oc, ModeOption *option)
 {
     object_class_property_add(oc, "prefault", "OnOffAuto", options_get_mode,
                               options_set_mode, NULL, option);
@@ -143,11 +161,17 @@ static void options_add_mode(ObjectClass *oc, ModeOption *option)
         oc, "prefault",
         "Populate guest memory and map it in stage-2 page tables before the "
         "guest runs (KVM)");
+    object_class_property_add_bool(oc, "prefault-check", options_get_check,
+                                   options_set_check);
+    object_class_property_set_description(
+        oc, "prefault-check",
+        "Look at the host's limits before guest memory is taken, and stop "
+        "before the kernel has to kill (default: on)");
 }
 
 void prefault_options_add_to_accel(ObjectClass *oc)
 {
-    options_add_mode(oc, &options_accel);
+    options_add_common(oc, &options_accel);
     object_class_property_add(oc, "prefault-threads", "uint32",
                               options_get_threads, options_set_threads, NULL,
                               NULL);
@@ -159,5 +183,5 @@ void prefault_options_add_to_accel(ObjectClass *oc)
 
 void prefault_options_add_to_machine(ObjectClass *oc)
 {
-    options_add_mode(oc, &options_machine);
+    options_add_common(oc, &options_machine);
 }

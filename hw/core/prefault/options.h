@@ -31,6 +31,15 @@ OnOffAuto prefault_options_mode(Error **errp);
 unsigned prefault_options_threads(void);
 
 /**
+ * prefault_options_check: is the host's memory to be looked at?
+ *
+ * Context: BQL.
+ *
+ * Returns: false if the machine or the accelerator was told not to.
+ */
+bool prefault_options_check(void);
+
+/**
  * prefault_options_add_to_accel: give an accelerator its prefault properties
  * @oc: class of the accelerator
  *
@@ -39,7 +48,7 @@ unsigned prefault_options_threads(void);
 void prefault_options_add_to_accel(ObjectClass *oc);
 
 /**
- * prefault_options_add_to_machine: give machines their prefault property
+ * prefault_options_add_to_machine: give machines their prefault properties
  * @oc: class of all machines
  *
  * Context: class initialisation.

@@ -23,12 +23,18 @@ static const char *const report_passing_reasons[PREFAULT_SKIP_REASON__MAX] = {
         "an incoming postcopy migration has not brought it all yet",
     [PREFAULT_SKIP_REASON_BACKGROUND_SNAPSHOT] =
         "a background snapshot is being taken of it",
+    [PREFAULT_SKIP_REASON_NO_ROOM] = "the host has no room for it",
 };
 
-/* Private memory that cannot be mapped yet is not part of the total */
+/* Memory that turned out to be skipped is not part of the total */
 static uint64_t report_total(const PrefaultFigures *f)
 {
-    return f->total - f->progress.private_later;
+    uint64_t total = f->total;
+
+    for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
+        total -= f->progress.skipped[i];
+    }
+    return total;
 }
 
 /* The average since the plan was made; mapping comes last where there is any */
@@ -55,9 +61,7 @@ static PrefaultSkipList *report_skips(const PrefaultFigures *f, uint64_t *sum)
     PrefaultSkipList *list = NULL, **tail = &list;
 
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
-        uint64_t bytes =
-            f->skipped[i] +
-            (i == PREFAULT_SKIP_REASON_PRIVATE ? f->progress.private_later : 0);
+        uint64_t bytes = f->skipped[i] + f->progress.skipped[i];
 
         if (bytes) {
             PrefaultSkip *skip = g_new0(PrefaultSkip, 1);
@@ -81,7 +85,7 @@ static void report_describe(const PrefaultFigures *f, PrefaultInfo *info)
     info->mapped = f->progress.mapped;
     if (f->total_private) {
         info->has_q_private = true;
-        info->q_private = f->total_private - f->progress.private_later;
+        info->q_private = f->total_private - f->progress.private_skipped;
         info->has_private_mapped = true;
         info->private_mapped = f->progress.private_mapped;
     }
@@ -92,6 +96,8 @@ static void report_describe(const PrefaultFigures *f, PrefaultInfo *info)
     info->skips = report_skips(f, &info->skipped);
     info->has_threads = true;
     info->threads = f->threads;
+    info->has_swapped = f->swapped;
+    info->swapped = f->swapped;
     info->has_elapsed_ms = true;
     info->elapsed_ms = f->elapsed_ns / SCALE_MS;
     report_rate(f, info);
@@ -103,7 +109,8 @@ void prefault_report_figures(PrefaultRun *run, PrefaultInfo *info)
 
     assert(bql_locked());
     report_describe(&figures, info);
-    info->error = g_strdup(prefault_run_error(run));
+    info->threads_left_behind = prefault_run_workers_left_behind();
+    info->has_threads_left_behind = info->threads_left_behind;
 }
 
 static void report_debts(PrefaultLedger *ledger, PrefaultInfo *info)
@@ -170,19 +177,33 @@ static void report_left_out(const PrefaultFigures *f)
 {
     if (f->progress.failed) {
         warn_report("prefault: %" PRIu64 " bytes of guest memory left out: "
-                    "poisoned, or interrupted for ever", f->progress.failed);
+                    "poisoned, or cannot be had", f->progress.failed);
     }
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
-        if (f->skipped[i] && report_passing_reasons[i]) {
+        uint64_t bytes = f->skipped[i] + f->progress.skipped[i];
+
+        if (bytes && report_passing_reasons[i]) {
             warn_report("prefault: %" PRIu64 " bytes of guest memory left "
-                        "alone: %s", f->skipped[i],
-                        report_passing_reasons[i]);
+                        "alone: %s", bytes, report_passing_reasons[i]);
         }
     }
+    if (f->swapped) {
+        warn_report("prefault: %" PRIu64 " bytes of QEMU's memory went to swap "
+                    "meanwhile, and are not mapped", f->swapped);
+    }
+}
+
+static void report_workers(const PrefaultFigures *f)
+{
     if (f->unplaced) {
         warn_report_once("prefault: workers cannot be placed on the CPUs near "
                          "the memory: %s; they ran where QEMU may run",
                          strerror(f->unplaced));
+    }
+    if (f->threads && f->threads < f->threads_wanted) {
+        warn_report("prefault: %u of %u threads: no more can be made "
+                    "(pids.max, RLIMIT_NPROC or kernel.threads-max?)",
+                    f->threads, f->threads_wanted);
     }
 }
 
@@ -193,14 +214,19 @@ void prefault_report_end(PrefaultRun *run, PrefaultStatus status, bool ready)
 
     assert(bql_locked());
     report_left_out(&figures);
+    report_workers(&figures);
     if (status == PREFAULT_STATUS_FAILED && !ready) {
         error_report("prefault: %s; the guest stays stopped, 'cont' tries "
                      "again", error);
     } else if (status == PREFAULT_STATUS_FAILED) {
         warn_report("prefault: %s; the rest is left to page faults", error);
+    } else if (status == PREFAULT_STATUS_COMPLETED && error) {
+        warn_report("prefault: %s", error);
     }
     qapi_event_send_prefault_completed(status, report_total(&figures),
                                        figures.progress.mapped,
                                        figures.progress.failed,
-                                       figures.elapsed_ns / SCALE_MS, error);
+                                       figures.elapsed_ns / SCALE_MS,
+                                       status == PREFAULT_STATUS_COMPLETED
+                                       ? NULL : error);
 }

@@ -10,10 +10,13 @@
 #include "qemu/osdep.h"
 #include "hw/core/cpu.h"
 #include "qemu/main-loop.h"
+#include "qemu/queue.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "gate.h"
+#include "host-limits.h"
+#include "room.h"
 #include "run.h"
 #include "steps.h"
 #include "trace.h"
@@ -21,42 +24,133 @@
 /* Less is not worth a thread: zeroing this much takes some 10 ms */
 #define PREFAULT_BYTES_PER_THREAD (64 * MiB)
 
-struct PrefaultRun {
+/*
+ * One plan that is worked through.  It lives until its last worker has left,
+ * which the kernel may put off for as long as it likes: memory.high makes a
+ * thread sleep, and so does a file system that does not answer.  Nobody waits
+ * for that with the BQL.
+ */
+typedef struct Attempt {
+    PrefaultRun *run;               /* NULL: it is over, but for its workers */
     PrefaultSteps steps;            /* shared with the workers */
-
-    /* Protected by the BQL; NULL and cleared unless the run is under way */
-    PrefaultEngine *engine;
+    PrefaultEngine *engine;         /* NULL: nothing was begun */
     PrefaultMemory memory;
     GArray *debts;                  /* it is to settle these; NULL: none */
+    QEMUBH *done;                   /* the workers have nothing left to do */
+    QLIST_ENTRY(Attempt) next;      /* in run_left_behind */
+} Attempt;
 
+/* All fields are protected by the BQL */
+struct PrefaultRun {
+    PrefaultLedger *ledger;
+    void (*done)(void);
+    Attempt *attempt;               /* NULL unless the run is under way */
     bool stale;                     /* was invalidated, perhaps too late */
+    bool private_taken;             /* a run has completed */
     PrefaultFigures figures;
-    uint64_t sufficed;              /* the host had enough for this total */
-    uint64_t sufficed_rss;          /* QEMU's resident pages after a run */
-    bool private_sufficed;          /* likewise, once, for private memory */
+    uint64_t swapped;               /* of QEMU when it began */
     int64_t started_ns;
     int64_t begun_ns;               /* with this plan */
-    Error *error;                   /* why it did not complete, or NULL */
+    Error *error;                   /* the first failure, or NULL */
 };
 
-PrefaultRun *prefault_run_new(PrefaultLedger *ledger, QEMUBH *done)
+static QLIST_HEAD(, Attempt) run_left_behind =
+    QLIST_HEAD_INITIALIZER(run_left_behind);
+
+PrefaultRun *prefault_run_new(PrefaultLedger *ledger, void (*done)(void))
 {
     PrefaultRun *run = g_new0(PrefaultRun, 1);
 
     assert(bql_locked());
-    run->steps.ledger = ledger;
-    run->steps.done = done;
+    run->ledger = ledger;
+    run->done = done;
     return run;
 }
 
 void prefault_run_free(PrefaultRun *run)
 {
     if (run) {
-        assert(!run->engine);
+        assert(!run->attempt);
         error_free(run->error);
         g_free(run);
     }
 }
+
+/* Attempts */
+
+static void run_attempt_free(Attempt *attempt)
+{
+    prefault_engine_free(attempt->engine);
+    prefault_room_free(attempt->steps.room);
+    prefault_memory_clear(&attempt->memory);
+    g_clear_pointer(&attempt->steps.vcpus, g_ptr_array_unref);
+    g_clear_pointer(&attempt->debts, g_array_unref);
+    g_clear_pointer(&attempt->done, qemu_bh_delete);
+    g_free(attempt);
+}
+
+static void run_attempt_done(void *opaque)
+{
+    Attempt *attempt = opaque;
+
+    if (attempt->run) {
+        attempt->run->done();
+    } else {
+        QLIST_REMOVE(attempt, next);
+        run_attempt_free(attempt);
+    }
+}
+
+/* Free it, or leave it behind until its workers have left */
+static void run_attempt_release(Attempt *attempt)
+{
+    unsigned busy = 0;
+
+    if (attempt->engine) {
+        prefault_engine_workers(attempt->engine, &busy);
+    }
+    attempt->run = NULL;
+    if (busy) {
+        QLIST_INSERT_HEAD(&run_left_behind, attempt, next);
+    } else {
+        run_attempt_free(attempt);
+    }
+}
+
+unsigned prefault_run_workers_left_behind(void)
+{
+    unsigned sum = 0;
+    Attempt *attempt;
+
+    assert(bql_locked());
+    QLIST_FOREACH(attempt, &run_left_behind, next) {
+        unsigned busy;
+
+        prefault_engine_workers(attempt->engine, &busy);
+        sum += busy;
+    }
+    return sum;
+}
+
+/*
+ * Not in the main AioContext: its bottom halves also run while a command waits
+ * for the block layer, and a guest must not be started then.
+ */
+static Attempt *run_attempt_new(PrefaultRun *run)
+{
+    Attempt *attempt = g_new0(Attempt, 1);
+
+    attempt->run = run;
+    if (run->done) {
+        attempt->done = aio_bh_new_guarded(iohandler_get_aio_context(),
+                                           run_attempt_done, attempt, NULL);
+    }
+    attempt->steps.done = attempt->done;
+    attempt->steps.ledger = run->ledger;
+    return attempt;
+}
+
+/* Beginning */
 
 static unsigned run_thread_count(uint64_t bytes)
 {
@@ -65,56 +159,29 @@ static unsigned run_thread_count(uint64_t bytes)
                       bytes / PREFAULT_BYTES_PER_THREAD));
 }
 
-/* QEMU's resident memory in pages; 0 if that cannot be known */
-static uint64_t run_resident_pages(void)
-{
-    g_autofree char *statm = NULL;
-    unsigned long long size, resident;
-
-    return g_file_get_contents("/proc/self/statm", &statm, NULL, NULL) &&
-           sscanf(statm, "%llu %llu", &size, &resident) == 2 ? resident : 0;
-}
-
-/*
- * prefault_memory_suffices() takes a while, so it is not asked again once the
- * host had enough for this total, unless a run failed meanwhile or QEMU has
- * given memory back since, as a balloon does: others may have taken it.
- */
-static bool run_check_host(PrefaultRun *run)
-{
-    uint64_t shared = run->figures.total - run->figures.total_private;
-    uint64_t resident = run_resident_pages();
-
-    if ((run->sufficed != shared || resident < run->sufficed_rss) &&
-        !prefault_memory_suffices(&run->memory, !run->private_sufficed,
-                                  &run->error)) {
-        return false;
-    }
-    run->sufficed = shared;
-    run->private_sufficed = true;
-    return true;
-}
-
 /* Read guest memory, and begin the figures anew */
 static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
                      PrefaultVia via, GArray *debts)
 {
+    Attempt *attempt = run_attempt_new(run);
+    PrefaultMemory *memory = &attempt->memory;
+
     assert(bql_locked());
-    assert(!run->engine);
-    prefault_memory_read(&run->memory, debts);
-    run->steps.backend = backend;
-    run->steps.via = via;
-    run->steps.generation = run->memory.generation;
-    run->steps.places = run->memory.places;
-    run->steps.unplaced = 0;
-    run->debts = debts;
+    assert(!run->attempt);
+    prefault_memory_read(memory, debts);
+    attempt->steps.backend = backend;
+    attempt->steps.via = via;
+    attempt->steps.generation = memory->generation;
+    attempt->steps.places = memory->places;
+    attempt->debts = debts;
+    run->attempt = attempt;
     run->figures = (PrefaultFigures) {
-        .total = prefault_plan_total(run->memory.plan),
-        .total_private = prefault_plan_private(run->memory.plan),
+        .total = prefault_plan_total(memory->plan),
+        .total_private = prefault_plan_private(memory->plan),
         .maps = backend,
     };
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
-        run->figures.skipped[i] = prefault_plan_skipped(run->memory.plan, i);
+        run->figures.skipped[i] = prefault_plan_skipped(memory->plan, i);
     }
     run->stale = false;
     run->begun_ns = get_clock();
@@ -124,47 +191,57 @@ static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
 static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
                              unsigned threads)
 {
-    run->figures.threads = threads;
+    Attempt *attempt = run->attempt;
+
     trace_prefault_run_begin(run->figures.total, threads, run->figures.maps);
-    run->engine = prefault_engine_start(run->memory.plan,
-                                        prefault_steps_ops(kind), &run->steps,
-                                        threads);
+    attempt->engine = prefault_engine_start(attempt->memory.plan,
+                                            prefault_steps_ops(kind),
+                                            &attempt->steps, threads);
+    run->figures.threads = prefault_engine_workers(attempt->engine, NULL);
+    run->figures.threads_wanted = threads;
+    if (threads && !run->figures.threads) {
+        qemu_bh_schedule(attempt->done);
+    }
 }
 
 void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
-                        unsigned threads, bool again)
+                        PrefaultRunWish wish, bool again)
 {
+    PrefaultSteps *steps;
+
     run_plan(run, backend, PREFAULT_VIA_DESCRIPTOR, NULL);
     run->started_ns = again ? run->started_ns : run->begun_ns;
+    run->swapped = again ? run->swapped : prefault_limits_swapped("");
     run->figures.elapsed_ns = run->begun_ns - run->started_ns;
-    threads = threads ?: run_thread_count(run->figures.total);
-    if (!run_check_host(run)) {
-        run->figures.threads = threads;
-        qemu_bh_schedule(run->steps.done);
-        return;
+    steps = &run->attempt->steps;
+    if (wish.check) {
+        steps->room = prefault_memory_room(&run->attempt->memory, wish.all,
+                                           !run->private_taken);
     }
     if (backend) {
         /* Without a vCPU map() returns -ENODEV, and all memory is owed */
-        backend->begin(PREFAULT_VIA_DESCRIPTOR);
+        steps->vcpus = backend->begin(PREFAULT_VIA_DESCRIPTOR);
     }
-    run_start_engine(
-        run, backend ? PREFAULT_STEPS_HELD : PREFAULT_STEPS_POPULATE, threads);
+    run_start_engine(run, !backend ? PREFAULT_STEPS_POPULATE
+                          : wish.all ? PREFAULT_STEPS_HELD
+                          : PREFAULT_STEPS_HELD_AUTO,
+                     wish.threads ?: run_thread_count(run->figures.total));
 }
 
 bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
                              unsigned threads)
 {
-    unsigned vcpus = backend->begin(PREFAULT_VIA_VCPU_THREAD);
+    g_autoptr(GPtrArray) vcpus = backend->begin(PREFAULT_VIA_VCPU_THREAD);
 
-    if (!vcpus) {
-        backend->end();
+    if (!vcpus->len) {
         return false;
     }
     run_plan(run, backend, PREFAULT_VIA_VCPU_THREAD,
-             prefault_ledger_debts(run->steps.ledger));
+             prefault_ledger_debts(run->ledger));
     run->started_ns = run->begun_ns;
-    run_start_engine(run, PREFAULT_STEPS_OWED,
-                     MIN(vcpus, threads ?: g_get_num_processors()));
+    threads = MIN(vcpus->len, threads ?: g_get_num_processors());
+    run->attempt->steps.vcpus = g_steal_pointer(&vcpus);
+    run_start_engine(run, PREFAULT_STEPS_OWED, threads);
     return true;
 }
 
@@ -189,48 +266,47 @@ void prefault_run_work_here(PrefaultRun *run, int64_t budget_ns)
 {
     int64_t until_ns = get_clock() + budget_ns;
 
-    prefault_engine_work(run->engine, run_may_go_on, &until_ns);
+    prefault_engine_work(run->attempt->engine, run_may_go_on, &until_ns);
 }
+
+/* Ending */
 
 void prefault_run_stop_here(PrefaultRun *run)
 {
     assert(bql_locked());
     /* Does nothing to a run that is done */
-    prefault_engine_cancel(run->engine);
+    prefault_engine_cancel(run->attempt->engine);
     /* The outcome is dropped: memory that was not mapped stays owed */
-    prefault_run_join(run);
+    prefault_run_close(run);
 }
 
 void prefault_run_cancel(PrefaultRun *run)
 {
     assert(bql_locked());
-    if (run->engine) {
-        prefault_engine_cancel(run->engine);
-        /*
-         * Workers then stop waiting for vCPUs (own_thread_wait()), which may
-         * need the BQL that the caller holds
-         */
-        prefault_gate_close();
-    }
+    /*
+     * Once the gate is closed workers stop waiting for vCPUs
+     * (own_thread_wait()), which may need the BQL that the caller holds
+     */
+    prefault_engine_cancel(run->attempt->engine);
+    prefault_gate_close();
 }
 
 void prefault_run_invalidate(PrefaultRun *run)
 {
     assert(bql_locked());
     run->stale = true;
-    if (run->engine) {
-        prefault_engine_invalidate(run->engine);
-    }
+    prefault_engine_invalidate(run->attempt->engine);
 }
 
 static void run_take_figures(PrefaultRun *run)
 {
     int64_t now = get_clock();
+    Attempt *attempt = run->attempt;
 
-    prefault_engine_progress(run->engine, &run->figures.progress);
+    prefault_engine_progress(attempt->engine, &run->figures.progress);
     run->figures.elapsed_ns = now - run->started_ns;
     run->figures.worked_ns = now - run->begun_ns;
-    run->figures.unplaced = qatomic_read(&run->steps.unplaced);
+    run->figures.unplaced = qatomic_read(&attempt->steps.unplaced);
 }
 
 /*
@@ -238,30 +314,36 @@ static void run_take_figures(PrefaultRun *run)
  * addresses without RAM, or for RAM that is read-only or logs dirty pages:
  * forget them.
  */
-static void run_forgive(PrefaultRun *run)
+static void run_forgive(const Attempt *attempt)
 {
-    for (guint i = 0; i < run->debts->len; i++) {
-        PrefaultDebt *debt = &g_array_index(run->debts, PrefaultDebt, i);
+    for (guint i = 0; i < attempt->debts->len; i++) {
+        PrefaultDebt *debt = &g_array_index(attempt->debts, PrefaultDebt, i);
 
-        prefault_ledger_settle(run->steps.ledger, run->memory.generation,
-                               debt->start, debt->end - debt->start, false);
+        prefault_ledger_settle(attempt->steps.ledger,
+                               attempt->memory.generation, debt->start,
+                               debt->end - debt->start, false);
     }
 }
 
-/* Only a held run checks the host: a conversion need not read /proc for it */
+/* Only a held run looks at swap: a conversion need not read /proc for it */
 static void run_complete(PrefaultRun *run)
 {
-    if (!run->debts) {
-        run->sufficed_rss = run_resident_pages();
+    if (!run->attempt->debts) {
+        uint64_t swapped = prefault_limits_swapped("");
+
+        run->private_taken = true;
+        run->figures.swapped = swapped - MIN(run->swapped, swapped);
     } else if (!run->figures.progress.later) {
-        run_forgive(run);
+        run_forgive(run->attempt);
     }
 }
 
-static PrefaultOutcome run_join_engine(PrefaultRun *run)
+PrefaultOutcome prefault_run_close(PrefaultRun *run)
 {
-    PrefaultOutcome outcome = prefault_engine_wait(run->engine);
+    PrefaultOutcome outcome;
 
+    assert(bql_locked());
+    outcome = prefault_engine_progress(run->attempt->engine, NULL);
     run_take_figures(run);
     if (run->stale && (outcome == PREFAULT_OUTCOME_COMPLETED ||
                        outcome == PREFAULT_OUTCOME_FAILED)) {
@@ -271,43 +353,34 @@ static PrefaultOutcome run_join_engine(PrefaultRun *run)
          */
         outcome = PREFAULT_OUTCOME_STALE;
     }
-    if (outcome == PREFAULT_OUTCOME_FAILED) {
-        prefault_engine_failure(run->engine, &run->error);
-        run->sufficed = 0;
-    } else if (outcome == PREFAULT_OUTCOME_COMPLETED) {
+    if (outcome == PREFAULT_OUTCOME_FAILED ||
+        outcome == PREFAULT_OUTCOME_COMPLETED) {
+        prefault_engine_failure(run->attempt->engine, &run->error);
+    }
+    if (outcome == PREFAULT_OUTCOME_COMPLETED) {
         run_complete(run);
     }
-    g_clear_pointer(&run->debts, g_array_unref);
-    g_clear_pointer(&run->engine, prefault_engine_free);
-    if (run->figures.maps && run->steps.via != PREFAULT_VIA_THIS_THREAD) {
-        run->steps.backend->end();
-    }
+    trace_prefault_run_close(outcome, run->figures.progress.populated,
+                             run->figures.progress.mapped,
+                             run->figures.elapsed_ns);
+    run_attempt_release(g_steal_pointer(&run->attempt));
     return outcome;
 }
 
 PrefaultOutcome prefault_run_join(PrefaultRun *run)
 {
-    PrefaultOutcome outcome;
-
     assert(bql_locked());
-    outcome = run->engine ? run_join_engine(run) : PREFAULT_OUTCOME_FAILED;
-    if (run->steps.done) {
-        qemu_bh_cancel(run->steps.done);
-    }
-    trace_prefault_run_join(outcome, run->figures.progress.populated,
-                            run->figures.progress.mapped,
-                            run->figures.elapsed_ns);
-    prefault_memory_clear(&run->memory);
-    return outcome;
+    prefault_engine_wait(run->attempt->engine);
+    return prefault_run_close(run);
 }
 
 PrefaultFigures prefault_run_figures(PrefaultRun *run)
 {
     assert(bql_locked());
-    if (run->engine) {
+    if (run->attempt) {
         run_take_figures(run);
     }
-    run->figures.active = run->engine;
+    run->figures.active = run->attempt;
     return run->figures;
 }
 

@@ -22,6 +22,8 @@
  * @maps: true: it maps; false: it populates only
  * @active: it is under way
  * @threads: number of workers
+ * @threads_wanted: number of workers that there should be
+ * @swapped: bytes by which QEMU's memory in swap grew, once it has completed
  * @unplaced: errno of a worker that could not go to its place, or 0
  * @elapsed_ns: since the run was begun the first time
  * @worked_ns: since it was begun with this plan
@@ -34,6 +36,8 @@ typedef struct PrefaultFigures {
     bool maps;
     bool active;
     unsigned threads;
+    unsigned threads_wanted;
+    uint64_t swapped;
     int unplaced;
     int64_t elapsed_ns;
     int64_t worked_ns;
@@ -42,16 +46,30 @@ typedef struct PrefaultFigures {
 typedef struct PrefaultRun PrefaultRun;
 
 /**
+ * PrefaultRunWish: how all guest memory is to be prefaulted
+ * @threads: number of workers; 0 to choose
+ * @all: true: a failure, or too little room on the host, ends the run; false:
+ *       what cannot be had is left out
+ * @check: whether to look at the room on the host
+ */
+typedef struct PrefaultRunWish {
+    unsigned threads;
+    bool all;
+    bool check;
+} PrefaultRunWish;
+
+/**
  * prefault_run_new: a run that was never begun
  * @ledger: memory left for later is owed there, and mapped memory is settled
- * @done: scheduled when the workers have nothing left to do; NULL if the run is
- *        only worked on by prefault_run_work_here()
+ * @done: called when the workers of a run under way have nothing left to do;
+ *        NULL if the run is only worked on by prefault_run_work_here().
+ *        Context: BQL, main loop.
  *
  * Context: BQL.
  *
  * Returns: for prefault_run_free().
  */
-PrefaultRun *prefault_run_new(PrefaultLedger *ledger, QEMUBH *done);
+PrefaultRun *prefault_run_new(PrefaultLedger *ledger, void (*done)(void));
 
 /**
  * prefault_run_free: forget a run
@@ -67,16 +85,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultRun, prefault_run_free)
  * @run: not under way
  * @backend: the backend that maps, while the guest is held; NULL to populate
  *           only
- * @threads: number of workers; 0 to choose
+ * @wish: how
  * @again: the plan has to be made again, and the clock goes on
- *
- * If the host has not enough memory the run fails at once; @done of
- * prefault_run_new() is scheduled then too.
  *
  * Context: BQL.
  */
 void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
-                        unsigned threads, bool again);
+                        PrefaultRunWish wish, bool again);
 
 /**
  * prefault_run_begin_owed: plan for all owed memory, start paced workers
@@ -138,17 +153,36 @@ void prefault_run_cancel(PrefaultRun *run);
 void prefault_run_invalidate(PrefaultRun *run);
 
 /**
- * prefault_run_join: wait for the workers, take the figures, release the plan
- * @run: a run under way; unless its workers are done or were told to stop,
- *       this takes as long as the run
+ * prefault_run_close: take the figures, release the plan
+ * @run: a run under way, whose workers are done or were told to stop
  *
- * @done is not scheduled any more after that.
+ * Waits for nobody.  A worker that the kernel keeps in a call is left behind,
+ * and so is what it uses; it does nothing more once the call returns.
  *
  * Context: BQL.
  *
  * Returns: how the run ended.
  */
+PrefaultOutcome prefault_run_close(PrefaultRun *run);
+
+/**
+ * prefault_run_join: wait until the run is done, then close it
+ * @run: a run under way
+ *
+ * Context: BQL.  Takes as long as the run.
+ *
+ * Returns: how the run ended.
+ */
 PrefaultOutcome prefault_run_join(PrefaultRun *run);
+
+/**
+ * prefault_run_workers_left_behind: the workers that runs have left behind
+ *
+ * Context: BQL.
+ *
+ * Returns: how many are left now, of all runs.
+ */
+unsigned prefault_run_workers_left_behind(void);
 
 /**
  * prefault_run_figures: how far a run is, or how the last one ended
@@ -161,7 +195,7 @@ PrefaultOutcome prefault_run_join(PrefaultRun *run);
 PrefaultFigures prefault_run_figures(PrefaultRun *run);
 
 /**
- * prefault_run_error: why a run did not complete
+ * prefault_run_error: why a run did not complete, or what it left out
  * @run: the run
  *
  * Context: BQL.

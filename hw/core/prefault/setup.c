@@ -37,16 +37,21 @@ static bool setup_backend(PrefaultConfig *config, Error **errp)
     return true;
 }
 
-/* Check the host's memory now, unless the guest comes by migration */
+/*
+ * Check the host's memory now, also if the guest comes by migration: its stream
+ * would be what takes the memory
+ */
 static bool setup_memory(Error **errp)
 {
     g_auto(PrefaultMemory) memory = {};
+    g_autoptr(PrefaultRoom) room = NULL;
 
-    if (runstate_check(RUN_STATE_INMIGRATE)) {
+    if (!prefault_options_check()) {
         return true;
     }
     prefault_memory_read(&memory, NULL);
-    return prefault_memory_suffices(&memory, true, errp);
+    room = prefault_memory_room(&memory, true, true);
+    return prefault_room_suffices(room, errp);
 }
 
 static void setup_machine_done(Notifier *notifier, void *data)
@@ -66,8 +71,9 @@ static void setup_machine_done(Notifier *notifier, void *data)
     if (!setup_backend(&config, &err)) {
         config.cannot_map = g_strdup(error_get_pretty(err));
         advice = "; prefault=auto does what this host can do";
-    } else if (config.mode == ON_OFF_AUTO_ON) {
-        setup_memory(&err);
+    } else if (config.mode == ON_OFF_AUTO_ON && !setup_memory(&err)) {
+        advice = "; prefault=auto takes what there is, prefault-check=off does "
+                 "not ask";
     }
     if (err && config.mode == ON_OFF_AUTO_ON) {
         error_report("prefault=on: %s%s", error_get_pretty(err), advice);

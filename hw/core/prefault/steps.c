@@ -48,6 +48,25 @@ static void steps_enter(void *opaque, unsigned place)
     }
 }
 
+static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
+                        uint64_t *cost, Error **errp)
+{
+    PrefaultSteps *steps = opaque;
+
+    return !steps->room || chunk->alias ||
+           prefault_room_begin(steps->room, chunk->host, chunk->size, cost,
+                               errp);
+}
+
+static void steps_end(void *opaque, const PrefaultChunk *chunk, uint64_t cost)
+{
+    PrefaultSteps *steps = opaque;
+
+    if (cost) {
+        prefault_room_end(steps->room, chunk->host, cost);
+    }
+}
+
 static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
                               bool *present)
 {
@@ -69,15 +88,17 @@ static int steps_madvise(const PrefaultChunk *chunk)
 }
 
 /*
- * Convertible memory is populated inside the gate, so that a page that becomes
- * private meanwhile does not get shared memory any more
+ * While the guest runs, convertible memory is populated inside the gate, so that
+ * a page that becomes private meanwhile does not get shared memory any more.  A
+ * held guest converts nothing; if a reset does, a chunk at most is populated for
+ * nothing, and the reset need not wait for a call that the kernel keeps.
  */
 static int steps_populate(void *opaque, const PrefaultChunk *chunk)
 {
     PrefaultSteps *steps = opaque;
     int ret;
 
-    if (!chunk->is_convertible) {
+    if (!chunk->is_convertible || steps->via == PREFAULT_VIA_DESCRIPTOR) {
         return steps_madvise(chunk);
     }
     if (!prefault_gate_enter(steps->generation)) {
@@ -93,53 +114,21 @@ static int steps_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
 {
     PrefaultSteps *steps = opaque;
 
-    return steps->backend->map(steps->via, worker, steps->generation, gpa, size,
-                               mapped);
+    return steps->backend->map(steps->vcpus, steps->via, worker,
+                               steps->generation, gpa, size, mapped);
 }
 
-/*
- * While the guest runs, a page that cannot be had is left out: if the guest
- * touches it, it gets the error that it would get without us.
- */
-static int steps_or_leave_out(int ret)
-{
-    switch (ret) {
-    case 0:
-    case -EINTR:
-    case -EAGAIN:
-    case -ECANCELED:
-    case -EBUSY:
-    case -ENODEV:
-    case -ENOEXEC:
-    case -EOPNOTSUPP:
-        return ret;
-    case -ETIME:
-        /* Leave it for later: a try at once would keep the vCPU out as long */
-        return -EBUSY;
-    default:
-        return -EHWPOISON;
-    }
-}
-
-static int steps_populate_or_leave_out(void *opaque, const PrefaultChunk *chunk)
-{
-    return steps_or_leave_out(steps_populate(opaque, chunk));
-}
-
-static int steps_map_or_leave_out(void *opaque, unsigned worker, hwaddr gpa,
-                                  uint64_t size, uint64_t *mapped)
+static int steps_map_paced(void *opaque, unsigned worker, hwaddr gpa,
+                           uint64_t size, uint64_t *mapped)
 {
     PrefaultSteps *steps = opaque;
     int ret = steps_map(opaque, worker, gpa, size, mapped);
 
-    if (ret == 0 && !*mapped) {
-        ret = -EIO;                 /* or each later run would fail on it */
-    }
-    ret = steps_or_leave_out(ret);
     if (steps->via == PREFAULT_VIA_VCPU_THREAD && *mapped) {
         g_usleep(PREFAULT_PAUSE_US);
     }
-    return ret;
+    /* Leave it for later: a try at once would keep the vCPU out as long */
+    return ret == -ETIME ? -EBUSY : ret;
 }
 
 static void steps_settle(void *opaque, const PrefaultChunk *piece, bool mapped)
@@ -168,32 +157,53 @@ static void steps_done(void *opaque)
     qemu_bh_schedule(steps->done);
 }
 
-/* The operations of each kind of run */
+/*
+ * The operations of each kind of run.  While the guest runs, a page that cannot
+ * be had is left out: if the guest touches it, it gets the error that it would
+ * get without us.
+ */
 static const PrefaultOps steps_ops[] = {
     [PREFAULT_STEPS_HELD] = {
         .enter = steps_enter,
+        .begin = steps_begin,
         .populate = steps_populate,
         .map = steps_map,
+        .end = steps_end,
+        .later = steps_owe,
+        .done = steps_done,
+    },
+    [PREFAULT_STEPS_HELD_AUTO] = {
+        .enter = steps_enter,
+        .begin = steps_begin,
+        .populate = steps_populate,
+        .map = steps_map,
+        .end = steps_end,
+        .tolerant = true,
         .later = steps_owe,
         .done = steps_done,
     },
     [PREFAULT_STEPS_POPULATE] = {
         .enter = steps_enter,
+        .begin = steps_begin,
         .populate = steps_populate,
+        .end = steps_end,
+        .tolerant = true,
         .done = steps_done,
     },
     [PREFAULT_STEPS_OWED] = {
         .present = steps_present,
-        .populate = steps_populate_or_leave_out,
-        .map = steps_map_or_leave_out,
+        .populate = steps_populate,
+        .map = steps_map_paced,
+        .tolerant = true,
         .patient = true,
         .settle = steps_settle,
         .done = steps_done,
     },
     [PREFAULT_STEPS_HERE] = {
         .present = steps_present,
-        .populate = steps_populate_or_leave_out,
-        .map = steps_map_or_leave_out,
+        .populate = steps_populate,
+        .map = steps_map_paced,
+        .tolerant = true,
         .patient = true,
         .settle = steps_settle,
     },

@@ -11,19 +11,22 @@
 #include "ledger.h"
 #include "places.h"
 #include "qemu/main-loop.h"
+#include "room.h"
 #include "work.h"
 
 /**
  * PrefaultStepsKind: the kind of a run
- * @PREFAULT_STEPS_HELD: the guest is held: an error ends the run, and memory
+ * @PREFAULT_STEPS_HELD: the guest is held: a failure ends the run, and memory
  *                       that cannot be mapped yet is owed
- * @PREFAULT_STEPS_POPULATE: the same without mapping, if the host cannot map
+ * @PREFAULT_STEPS_HELD_AUTO: the same, but what cannot be had is left out
+ * @PREFAULT_STEPS_POPULATE: likewise without mapping, if the host cannot map
  * @PREFAULT_STEPS_OWED: the guest may run: owed memory is mapped and settled,
  *                       in paced steps; a page that cannot be had is left out
  * @PREFAULT_STEPS_HERE: the same, on the calling vCPU's thread and not paced
  */
 typedef enum PrefaultStepsKind {
     PREFAULT_STEPS_HELD,
+    PREFAULT_STEPS_HELD_AUTO,
     PREFAULT_STEPS_POPULATE,
     PREFAULT_STEPS_OWED,
     PREFAULT_STEPS_HERE,
@@ -33,6 +36,8 @@ typedef enum PrefaultStepsKind {
  * PrefaultSteps: the state of a run for its workers, their operations' opaque
  * @backend: the backend that maps; NULL to populate only
  * @via: the way by which it maps
+ * @vcpus: from its @begin; NULL without
+ * @room: asked before memory is taken; NULL: it is not asked
  * @generation: of the memory map that the plan is of
  * @places: of the plan's chunks; NULL for owed memory
  * @ledger: mapped memory is settled there, memory left for later is owed
@@ -44,6 +49,8 @@ typedef enum PrefaultStepsKind {
 typedef struct PrefaultSteps {
     const PrefaultBackend *backend;
     PrefaultVia via;
+    GPtrArray *vcpus;
+    PrefaultRoom *room;
     unsigned generation;
     const PrefaultPlaces *places;
     PrefaultLedger *ledger;

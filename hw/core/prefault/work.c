@@ -37,18 +37,26 @@ static bool work_stopped(PrefaultWork *work)
     return prefault_work_outcome(work, NULL) != PREFAULT_OUTCOME_RUNNING;
 }
 
-static void work_fail(PrefaultWork *work, const char *step,
-                      const PrefaultChunk *chunk, int err)
+/* Takes over @failure; the first one is the one to report */
+static void work_note_failure(PrefaultWork *work, Error *failure)
 {
     QEMU_LOCK_GUARD(&work->lock);
-
-    /* The first failure is the one to report */
-    if (work->outcome == PREFAULT_OUTCOME_RUNNING) {
-        work->failed_step = step;
-        work->failed_chunk = *chunk;
-        work->failed_errno = err;
-        work_stop_locked(work, PREFAULT_OUTCOME_FAILED);
+    if (!work->failure && work->outcome == PREFAULT_OUTCOME_RUNNING) {
+        work->failure = g_steal_pointer(&failure);
     }
+    error_free(failure);
+}
+
+static Error *work_failure_new(const char *step, const PrefaultChunk *chunk,
+                               int err)
+{
+    Error *failure = NULL;
+
+    error_setg(&failure, "%s guest memory 0x%" HWADDR_PRIx "-0x%" HWADDR_PRIx
+               " failed: %s%s", step, chunk->gpa, chunk->gpa + chunk->size - 1,
+               g_strerror(err), err == EFAULT
+               ? " (no free huge page, or no space behind the file?)" : "");
+    return failure;
 }
 
 /* Count @piece in @counter, a member of the progress */
@@ -59,11 +67,21 @@ static void work_account(PrefaultWork *work, uint64_t *counter,
     *counter += piece->alias ? 0 : piece->size;
 }
 
+/* @piece turns out to be memory that is skipped, for this reason */
+static void work_account_skipped(PrefaultWork *work, PrefaultSkipReason reason,
+                                 const PrefaultChunk *piece)
+{
+    work_account(work, &work->progress.skipped[reason], piece);
+    if (piece->is_private) {
+        work_account(work, &work->progress.private_skipped, piece);
+    }
+}
+
 static void work_leave_for_later(PrefaultWork *work, const PrefaultChunk *piece)
 {
     work_account(work, &work->progress.later, piece);
     if (piece->is_private) {
-        work_account(work, &work->progress.private_later, piece);
+        work_account_skipped(work, PREFAULT_SKIP_REASON_PRIVATE, piece);
     }
     if (work->ops->later) {
         work->ops->later(work->opaque, piece);
@@ -84,6 +102,28 @@ static void work_leave_out(PrefaultWork *work, const PrefaultChunk *piece)
     trace_prefault_engine_leave_out(piece->gpa, piece->size);
     work_account(work, &work->progress.failed, piece);
     work_settle(work, piece, false);
+}
+
+static void work_skip(PrefaultWork *work, PrefaultSkipReason reason,
+                      const PrefaultChunk *piece)
+{
+    trace_prefault_engine_leave_out(piece->gpa, piece->size);
+    work_account_skipped(work, reason, piece);
+    work_settle(work, piece, false);
+}
+
+/* @piece cannot be had: leave it out, or end the work */
+static void work_fail(PrefaultWork *work, const char *step,
+                      const PrefaultChunk *piece, int err)
+{
+    Error *why = work_failure_new(step, piece, err);
+
+    if (work->ops->tolerant) {
+        work_note_failure(work, why);
+        work_leave_out(work, piece);
+    } else {
+        prefault_work_fail(work, why);
+    }
 }
 
 static void work_account_mapped(PrefaultWork *work, const PrefaultChunk *piece)
@@ -143,15 +183,17 @@ static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
         work_leave_for_later(work, rest);
     } else if (ret == -ECANCELED) {
         prefault_work_stop(work, PREFAULT_OUTCOME_STALE);
-    } else if (interrupted || ret == -EHWPOISON) {
+    } else {
         PrefaultChunk page = work_chunk_part(
             rest, 0, MIN(rest->size, qemu_real_host_page_size()));
 
-        work_leave_out(work, &page);
+        if (interrupted || ret == -EHWPOISON) {
+            work_leave_out(work, &page);
+        } else {
+            /* Success without progress would go on for ever */
+            work_fail(work, "mapping", &page, -ret ?: EIO);
+        }
         return page.size;
-    } else {
-        /* Success without progress would go on for ever */
-        work_fail(work, "mapping", rest, -ret ?: EIO);
     }
     return rest->size;
 }
@@ -256,23 +298,54 @@ static void work_populate_and_map(PrefaultWork *work, unsigned worker,
         work_populate_and_map(work, worker, &high);
     } else if (ret == -EHWPOISON) {
         work_leave_out(work, chunk);
+    } else if (ret == -EINVAL) {
+        work_skip(work, PREFAULT_SKIP_REASON_UNPOPULATABLE, chunk);
     } else {
         work_fail(work, "populating", chunk, -ret);
     }
 }
 
-void prefault_work_chunk(PrefaultWork *work, unsigned worker,
-                         const PrefaultChunk *chunk)
+/* The host has not enough memory for @chunk: skip it, or end the work */
+static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
+                        Error *why)
 {
-    if (work_stopped(work)) {
-        return;
+    if (work->ops->tolerant) {
+        work_note_failure(work, why);
+        work_skip(work, PREFAULT_SKIP_REASON_NO_ROOM, chunk);
+    } else {
+        prefault_work_fail(work, why);
     }
+}
+
+static void work_chunk(PrefaultWork *work, unsigned worker,
+                       const PrefaultChunk *chunk)
+{
     if (chunk->is_private) {
         work_map_if_possible(work, worker, chunk);
     } else if (chunk->present_only) {
         work_map_present(work, worker, chunk);
     } else {
         work_populate_and_map(work, worker, chunk);
+    }
+}
+
+void prefault_work_chunk(PrefaultWork *work, unsigned worker,
+                         const PrefaultChunk *chunk)
+{
+    uint64_t cost = 0;
+    Error *why = NULL;
+
+    if (work_stopped(work)) {
+        return;
+    }
+    if (work->ops->begin &&
+        !work->ops->begin(work->opaque, chunk, &cost, &why)) {
+        work_refuse(work, chunk, why);
+        return;
+    }
+    work_chunk(work, worker, chunk);
+    if (work->ops->end) {
+        work->ops->end(work->opaque, chunk, cost);
     }
 }
 
@@ -285,6 +358,7 @@ void prefault_work_init(PrefaultWork *work, const PrefaultOps *ops,
 
 void prefault_work_destroy(PrefaultWork *work)
 {
+    error_free(work->failure);
     qemu_mutex_destroy(&work->lock);
 }
 
@@ -292,6 +366,12 @@ void prefault_work_stop(PrefaultWork *work, PrefaultOutcome why)
 {
     QEMU_LOCK_GUARD(&work->lock);
     work_stop_locked(work, why);
+}
+
+void prefault_work_fail(PrefaultWork *work, Error *why)
+{
+    work_note_failure(work, why);
+    prefault_work_stop(work, PREFAULT_OUTCOME_FAILED);
 }
 
 PrefaultOutcome prefault_work_outcome(PrefaultWork *work,
@@ -308,11 +388,7 @@ PrefaultOutcome prefault_work_outcome(PrefaultWork *work,
 void prefault_work_failure(PrefaultWork *work, Error **errp)
 {
     QEMU_LOCK_GUARD(&work->lock);
-
-    error_setg(errp, "%s guest memory 0x%" HWADDR_PRIx "-0x%" HWADDR_PRIx
-               " failed: %s%s", work->failed_step, work->failed_chunk.gpa,
-               work->failed_chunk.gpa + work->failed_chunk.size - 1,
-               g_strerror(work->failed_errno),
-               work->failed_errno == EFAULT
-               ? " (no free huge page, or no space behind the file?)" : "");
+    if (work->failure) {
+        error_propagate(errp, error_copy(work->failure));
+    }
 }

@@ -18,14 +18,22 @@
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
+ * @begin: work on @chunk begins.  Returns false if the host has not enough
+ *         memory for it: @errp is a sentence, and the chunk is skipped
+ *         (@tolerant) or the run ends.  NULL: nobody looks.
+ * @end: work on @chunk, which @begin allowed, is over; @cost is what @begin
+ *       set.  NULL likewise.
  * @present: for a chunk of which only present pages are mapped: sets *@present
  *           for its first bytes, and returns the number of bytes for which that
  *           holds.  NULL if the plan has no such chunk.
  * @populate: make @chunk's host memory present and writable.  Not called for
  *            private memory, which has none.  Returns 0 or -errno: -EINTR and
  *            -EAGAIN are tried again, -EHWPOISON leads to smaller pieces until
- *            the poisoned page is found and left out, -ECANCELED means that the
- *            plan is stale, any other error ends the run.
+ *            the poisoned page is found and left out, -EINVAL means that it
+ *            is of a kind that cannot be populated and is skipped (PFN mappings
+ *            of devices, SGX: MADV_POPULATE_WRITE of Linux, mm/gup.c,
+ *            faultin_page_range()), -ECANCELED means that the plan is stale,
+ *            any other error is a failure.
  * @map: try once to map @size bytes of guest memory from @gpa on, for worker
  *       number @worker; sets *@mapped to the bytes done, also if it fails.
  *       Returns 0 or -errno as KVM_PRE_FAULT_MEMORY does: -EINTR, -ETIME (no
@@ -33,8 +41,10 @@
  *       limited number of times; a page that is interrupted for ever, or
  *       poisoned, is left out; -EOPNOTSUPP, -ENOEXEC, -EBUSY and -ENODEV mean
  *       not yet, and the chunk is left for later; -ECANCELED as above; any
- *       other error, or success without progress, ends the run.  NULL: populate
+ *       other error, or success without progress, is a failure.  NULL: populate
  *       only.
+ * @tolerant: true: after a failure the memory is left out, and the run goes on;
+ *            false: a failure ends the run.
  * @patient: true: memory whose mapping is interrupted for ever is left for
  *           later, and another run tries again.  false: it is left out page by
  *           page.
@@ -46,11 +56,15 @@
  */
 typedef struct PrefaultOps {
     void (*enter)(void *opaque, unsigned place);
+    bool (*begin)(void *opaque, const PrefaultChunk *chunk, uint64_t *cost,
+                  Error **errp);
+    void (*end)(void *opaque, const PrefaultChunk *chunk, uint64_t cost);
     uint64_t (*present)(void *opaque, const PrefaultChunk *chunk,
                         bool *present);
     int (*populate)(void *opaque, const PrefaultChunk *chunk);
     int (*map)(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
                uint64_t *mapped);
+    bool tolerant;
     bool patient;
     void (*settle)(void *opaque, const PrefaultChunk *piece, bool mapped);
     void (*later)(void *opaque, const PrefaultChunk *piece);
@@ -79,12 +93,13 @@ typedef enum PrefaultOutcome {
  * PrefaultProgress: figures of a run; each only grows
  * @populated: bytes whose host memory is present
  * @mapped: bytes mapped for the guest
- * @failed: bytes left out because the page is poisoned or cannot be mapped
+ * @failed: bytes left out because the page is poisoned or cannot be had
  * @private_mapped: bytes of @mapped that are private memory
  * @later: bytes that cannot be mapped yet: no vCPU can do it now, writes to
  *         them are tracked, or they are private memory and the guest's launch
  *         is not finished
- * @private_later: bytes of @later that are private memory
+ * @skipped: bytes that turned out to be memory that is skipped, by reason
+ * @private_skipped: bytes of @skipped that are private memory
  */
 typedef struct PrefaultProgress {
     uint64_t populated;
@@ -92,7 +107,8 @@ typedef struct PrefaultProgress {
     uint64_t failed;
     uint64_t private_mapped;
     uint64_t later;
-    uint64_t private_later;
+    uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
+    uint64_t private_skipped;
 } PrefaultProgress;
 
 /**
@@ -107,9 +123,7 @@ typedef struct PrefaultWork {
     QemuMutex lock;             /* protects the rest */
     PrefaultProgress progress;
     PrefaultOutcome outcome;
-    const char *failed_step;
-    PrefaultChunk failed_chunk;
-    int failed_errno;           /* positive */
+    Error *failure;             /* the first one */
 } PrefaultWork;
 
 /**
@@ -150,6 +164,15 @@ void prefault_work_chunk(PrefaultWork *work, unsigned worker,
 void prefault_work_stop(PrefaultWork *work, PrefaultOutcome why);
 
 /**
+ * prefault_work_fail: end the work with PREFAULT_OUTCOME_FAILED
+ * @work: the work
+ * @why: a sentence; the work owns it now
+ *
+ * Context: any thread.
+ */
+void prefault_work_fail(PrefaultWork *work, Error *why);
+
+/**
  * prefault_work_outcome: how far the work is
  * @work: the work
  * @progress: filled in; NULL if not wanted
@@ -162,10 +185,10 @@ PrefaultOutcome prefault_work_outcome(PrefaultWork *work,
                                       PrefaultProgress *progress);
 
 /**
- * prefault_work_failure: why the work failed
- * @work: its outcome is PREFAULT_OUTCOME_FAILED
- * @errp: set to a sentence with the step, the guest address range and the
- *        cause
+ * prefault_work_failure: the first failure, also one after which work went on
+ * @work: the work
+ * @errp: set, if there was one, to a sentence with the guest address range and
+ *        the cause, or with the limit and its figures
  *
  * Context: any thread.
  */

@@ -41,13 +41,14 @@ typedef enum PrefaultVia {
  * @set_up: get ready so that mappings last; if the user's options make that
  *          impossible, @errp says why, in a whole sentence.  Context: BQL, once
  *          the machine is complete, only if memory can be mapped.
- * @begin: choose the vCPUs that @map uses until @end; not called for
- *         PREFAULT_VIA_THIS_THREAD.  Returns how many there are.  Context: BQL.
- * @map: one bounded attempt to map, for worker number @worker, inside the gate
+ * @begin: choose the vCPUs that @map is to use; not called for
+ *         PREFAULT_VIA_THIS_THREAD.  Returns them for g_ptr_array_unref(), which
+ *         takes the BQL as well; perhaps there is none.  Context: BQL.
+ * @map: one bounded attempt to map on one of @vcpus (NULL for
+ *       PREFAULT_VIA_THIS_THREAD), for worker number @worker, inside the gate
  *       for @generation; sets *@mapped to the bytes done, also if it fails.
  *       Returns as @map of PrefaultOps (work.h).  Context: worker thread,
  *       without BQL.
- * @end: forget the vCPUs.  Context: BQL, no call of @map is under way.
  * @retention: fill in the figures of memslots that were kept, without those of
  *             owed memory.  Context: BQL.
  * @conversions: the figures of conversions between private and shared memory,
@@ -58,10 +59,10 @@ typedef struct PrefaultBackend {
     bool (*in_use)(void);
     bool (*can_map)(Error **errp);
     bool (*set_up)(Error **errp);
-    unsigned (*begin)(PrefaultVia via);
-    int (*map)(PrefaultVia via, unsigned worker, unsigned generation,
-               hwaddr gpa, uint64_t size, uint64_t *mapped);
-    void (*end)(void);
+    GPtrArray *(*begin)(PrefaultVia via);
+    int (*map)(const GPtrArray *vcpus, PrefaultVia via, unsigned worker,
+               unsigned generation, hwaddr gpa, uint64_t size,
+               uint64_t *mapped);
     void (*retention)(PrefaultRetention *figures);
     PrefaultConversions *(*conversions)(void);
 } PrefaultBackend;

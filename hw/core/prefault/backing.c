@@ -1,0 +1,122 @@
+/*
+ * What populating guest memory takes from the host
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+#include "qemu/bitops.h"
+#include "qemu/units.h"
+#include "backing.h"
+
+/* Bytes whose pages are asked for in one call */
+#define WINDOW (256 * MiB)
+
+/* Bits of an entry of /proc/self/pagemap */
+#define PAGEMAP_PRESENT BIT_ULL(63)
+#define PAGEMAP_SWAPPED BIT_ULL(62)
+#define PAGEMAP_OF_FILE BIT_ULL(61)
+
+/* Pages of a window that are not in memory; if mincore() fails assume all */
+static size_t backing_absent_pages(uint8_t *host, size_t size, size_t page)
+{
+    g_autofree unsigned char *present = g_malloc(size / page);
+    size_t absent = 0;
+
+    if (mincore(host, size, present)) {
+        return size / page;
+    }
+    for (size_t i = 0; i < size / page; i++) {
+        absent += !(present[i] & 1);
+    }
+    return absent;
+}
+
+/*
+ * Pages of a window that are still the file's, and need memory when they are
+ * written.  None if pagemap cannot be read: a guess could refuse a guest that
+ * fits.
+ */
+static size_t backing_uncopied_pages(uint8_t *host, size_t size, size_t page)
+{
+    size_t count = size / page, uncopied = 0;
+    g_autofree uint64_t *entries = g_new(uint64_t, count);
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return 0;
+    }
+    if (pread(fd, entries, count * sizeof(*entries),
+              (uintptr_t)host / page * sizeof(*entries)) !=
+        count * sizeof(*entries)) {
+        count = 0;
+    }
+    close(fd);
+    for (size_t i = 0; i < count; i++) {
+        uncopied += !(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) ||
+                    (entries[i] & PAGEMAP_OF_FILE);
+    }
+    return uncopied;
+}
+
+static bool backing_is_file(const PrefaultBacking *b)
+{
+    struct stat st;
+
+    return b->fd >= 0 && fstat(b->fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool backing_file_is_in_memory(const PrefaultBacking *b)
+{
+    struct statfs fs;
+
+    return fstatfs(b->fd, &fs) || fs.f_type == TMPFS_MAGIC ||
+           fs.f_type == HUGETLBFS_MAGIC;
+}
+
+/*
+ * A write to a hole of a file of tmpfs or memfd that is mapped private takes a
+ * page of the file, and its copy (Linux, mm/memory.c, do_cow_fault())
+ */
+static bool backing_takes_twice(const PrefaultBacking *b)
+{
+    return backing_is_file(b) && !b->shared && backing_file_is_in_memory(b) &&
+           b->page_size == qemu_real_host_page_size();
+}
+
+/* Memory of a device is the device's; page cache of a disk is written back */
+bool prefault_backing_takes_memory(const PrefaultBacking *b)
+{
+    return b->fd < 0 || (backing_is_file(b) &&
+                         (!b->shared || backing_file_is_in_memory(b)));
+}
+
+/* A private mapping of a file on a disk allocates none of it */
+bool prefault_backing_takes_space(const PrefaultBacking *b)
+{
+    return backing_is_file(b) && (b->shared || backing_takes_twice(b)) &&
+           b->page_size == qemu_real_host_page_size();
+}
+
+uint64_t prefault_backing_cost(const PrefaultBacking *b, uint8_t *host,
+                               uint64_t size, bool exact)
+{
+    size_t page = qemu_real_host_page_size();
+    bool copies = b->fd >= 0 && !b->shared, twice = backing_takes_twice(b);
+    uint64_t pages = 0;
+
+    if (!exact) {
+        return twice ? 2 * size : size;
+    }
+    for (uint64_t at = 0; at < size; at += WINDOW) {
+        size_t part = MIN(WINDOW, size - at);
+
+        pages += copies ? backing_uncopied_pages(host + at, part, page) : 0;
+        pages += !copies || twice ? backing_absent_pages(host + at, part, page)
+                                  : 0;
+    }
+    return pages * page;
+}

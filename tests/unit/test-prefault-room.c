@@ -1,0 +1,386 @@
+/*
+ * Tests of what populating memory takes, and whether the host has it
+ *
+ * The memory is real, the host is made up: see prefault-real-memory.h and
+ * prefault-fake-host.h.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+#include "qemu/bitops.h"
+#include "prefault-fake-host.h"
+#include "prefault-real-memory.h"
+
+/* Ask a new room for all; @refusal is what is said, NULL if it is enough */
+static void assert_room(const PrefaultBacking *b, size_t nr,
+                        const char *refusal)
+{
+    g_autoptr(PrefaultRoom) room = prefault_room_new(b, nr, true, root ?: "");
+    Error *err = NULL;
+
+    g_assert_cmpint(prefault_room_suffices(room, &err), ==, !refusal);
+    g_assert_cmpstr(err ? error_get_pretty(err) : NULL, ==, refusal);
+    error_free(err);
+}
+
+static void assert_room_for_all(const PrefaultBacking *b)
+{
+    assert_room(b, 1, NULL);
+}
+
+/* Of @bytes, those of the page tables and of the reserve among them */
+static void assert_no_room(const PrefaultBacking *b, uint64_t bytes,
+                           const char *limit)
+{
+    g_autofree char *refusal = refusal_new(bytes, limit);
+
+    assert_room(b, 1, refusal);
+}
+
+/* What is absent, seen through a host that has nothing */
+static void assert_takes(const PrefaultBacking *b, uint64_t bytes)
+{
+    static const char full[] =
+        "cgroup /vm leaves 0 (memory.max 0, memory.current 0, of which 0 can "
+        "be reclaimed)";
+
+    new_host();
+    put_full_cgroup();
+    if (bytes) {
+        assert_no_room(b, with_tables(bytes), full);
+    } else {
+        assert_room_for_all(b);
+    }
+    free_host();
+}
+
+static void assert_takes_if_nothing_is_present(const PrefaultBacking *b,
+                                               uint64_t bytes)
+{
+    g_assert_cmpuint(prefault_backing_cost(b, b->host, b->size, false), ==,
+                     bytes);
+}
+
+/* What is present takes nothing */
+
+static void test_anonymous(void)
+{
+    PrefaultBacking b = map_anonymous();
+
+    assert_takes(&b, SIZE);
+    memset(b.host, 1, SIZE / 4);
+    assert_takes(&b, SIZE / 4 * 3);
+    assert_takes_if_nothing_is_present(&b, SIZE);
+    memset(b.host, 1, SIZE);
+    assert_takes(&b, 0);
+    unmap_memory(&b);
+}
+
+static void test_memfd(void)
+{
+    PrefaultBacking b = map_memfd(MAP_SHARED);
+
+    assert_takes(&b, SIZE);
+    memset(b.host, 1, SIZE / 2);
+    assert_takes(&b, SIZE / 2);
+    assert_takes_if_nothing_is_present(&b, SIZE);
+    memset(b.host, 1, SIZE);
+    assert_takes(&b, 0);
+    unmap_memory(&b);
+}
+
+/* A write to a hole takes a page of the file, and its copy */
+static void test_private_memfd_takes_holes_twice(void)
+{
+    PrefaultBacking b = map_memfd(MAP_PRIVATE);
+    g_autofree char *data = g_malloc0(SIZE);
+
+    assert_takes_if_nothing_is_present(&b, 2 * SIZE);
+    assert_takes(&b, 2 * SIZE);
+    g_assert_cmpint(pwrite(b.fd, data, SIZE / 2, 0), ==, SIZE / 2);
+    assert_takes(&b, SIZE + SIZE / 2);
+    memset(b.host + SIZE / 2, 1, SIZE / 2);
+    assert_takes(&b, SIZE / 2);
+    memset(b.host, 1, SIZE / 4);
+    assert_takes(&b, SIZE / 4);
+    unmap_memory(&b);
+}
+
+/* What was read is still the file's; what was written is a copy */
+static void test_private_memfd_takes_copies_once(void)
+{
+    PrefaultBacking b = map_memfd(MAP_PRIVATE);
+    g_autofree char *data = g_malloc0(SIZE);
+
+    g_assert_cmpint(pwrite(b.fd, data, SIZE, 0), ==, SIZE);
+    assert_takes(&b, SIZE);
+    g_assert_cmpint(memcmp(b.host, data, SIZE), ==, 0);
+    assert_takes(&b, SIZE);
+    memset(b.host, 1, SIZE / 2);
+    assert_takes(&b, SIZE / 2);
+    unmap_memory(&b);
+}
+
+/* Its copies are memory, its own pages are written back */
+static void test_file_on_a_disk(void)
+{
+    PrefaultBacking shared = map_sparse_file(MAP_SHARED);
+    PrefaultBacking private = map_sparse_file(MAP_PRIVATE);
+    struct statfs fs;
+
+    g_assert_cmpint(fstatfs(shared.fd, &fs), ==, 0);
+    if (fs.f_type == TMPFS_MAGIC) {
+        g_test_skip("temporary files are in memory");
+    } else {
+        assert_takes(&shared, 0);
+        assert_takes(&private, SIZE);
+        assert_takes_if_nothing_is_present(&private, SIZE);
+        g_assert_true(prefault_backing_takes_space(&shared));
+        g_assert_false(prefault_backing_takes_space(&private));
+    }
+    unmap_memory(&shared);
+    unmap_memory(&private);
+}
+
+static void test_device(void)
+{
+    PrefaultBacking b = map_device();
+
+    g_assert_false(prefault_backing_takes_memory(&b));
+    g_assert_false(prefault_backing_takes_space(&b));
+    assert_takes(&b, 0);
+    unmap_memory(&b);
+}
+
+/* Each limit is compared with what it applies to */
+
+static void test_cgroup(void)
+{
+    PrefaultBacking b = map_anonymous();
+    uint64_t need = with_tables(SIZE);
+    g_autofree char *enough = g_strdup_printf("%" PRIu64, need);
+    g_autofree char *short_of = g_strdup_printf("%" PRIu64, need - 1);
+    g_autofree char *limit = g_strdup_printf(
+        "cgroup /vm leaves %" PRIu64 " (memory.max %" PRIu64 ", memory.current "
+        "0, of which 0 can be reclaimed)", need - 1, need - 1);
+
+    new_host();
+    put("/proc/self/cgroup", "0::/vm\n");
+    put_cgroup("/vm", enough, "0", "");
+    assert_room_for_all(&b);
+    put_cgroup("/vm", short_of, "0", "");
+    assert_no_room(&b, need, limit);
+    free_host();
+    unmap_memory(&b);
+}
+
+static void test_host(void)
+{
+    PrefaultBacking b = map_anonymous();
+    uint64_t need = with_tables(SIZE), less = need - KiB;
+    g_autofree char *limit = g_strdup_printf(
+        "the host has %" PRIu64 " (MemAvailable %" PRIu64 ", SwapFree 0)",
+        less, less);
+
+    new_host();
+    assert_room_for_all(&b);
+    put_available(need);
+    assert_room_for_all(&b);
+    put_available(less);
+    assert_no_room(&b, need, limit);
+    free_host();
+    unmap_memory(&b);
+}
+
+/* Node 1 has 15 KiB, node 0 more than is needed */
+static void test_nodes(void)
+{
+    PrefaultBacking b = map_anonymous();
+
+    b.nodes[0] = BIT(1);
+    new_host();
+    put("/sys/devices/system/node/node0/meminfo",
+        "Node 0 MemTotal: 99 kB\nNode 0 MemFree: 16384 kB\n");
+    put("/sys/devices/system/node/node1/meminfo",
+        "Node 1 MemTotal: 99 kB\nNode 1 MemFree: 15 kB\n");
+    assert_room_for_all(&b);
+    b.is_bound = true;
+    assert_no_room(&b, with_tables(SIZE), "host node 1 has 15360 free or easy "
+                   "to reclaim");
+    b.nodes[0] = BIT(0) | BIT(1);
+    assert_room_for_all(&b);
+    free_host();
+    unmap_memory(&b);
+}
+
+/* Hugetlb: 4 pages of 2 MiB.  The memory is ordinary, the arithmetic is not */
+
+#define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+#define NODE_POOL(node) "/sys/devices/system/node/node" node \
+                        "/hugepages/hugepages-2048kB/free_hugepages"
+
+static PrefaultBacking map_huge(bool reserved)
+{
+    PrefaultBacking b = map_anonymous();
+
+    b.page_size = HUGE_PAGE;
+    b.reserved = reserved;
+    return b;
+}
+
+static void test_hugetlb(void)
+{
+    PrefaultBacking b = map_huge(false);
+
+    new_host();
+    put_full_cgroup();
+    put_available(KiB);
+    assert_room_for_all(&b);
+    put(POOL "free_hugepages", "4");
+    assert_room_for_all(&b);
+    put(POOL "resv_hugepages", "1");
+    assert_no_room(&b, SIZE, "the host has 6291456 free in pages of 2048 KiB "
+                   "(free_hugepages 4, resv_hugepages 1)");
+    /* Its own reservation is among those that make the pool look empty */
+    put(POOL "resv_hugepages", "4");
+    b.reserved = true;
+    assert_room_for_all(&b);
+    free_host();
+    unmap_memory(&b);
+}
+
+static void test_hugetlb_nodes(void)
+{
+    PrefaultBacking b = map_huge(true);
+
+    b.is_bound = true;
+    b.nodes[0] = BIT(1);
+    new_host();
+    put(NODE_POOL("0"), "1");
+    put(NODE_POOL("1"), "3");
+    assert_no_room(&b, SIZE, "host node 1 has 6291456 free in pages of 2048 "
+                   "KiB");
+    b.nodes[0] = BIT(0) | BIT(1);
+    assert_room_for_all(&b);
+    free_host();
+    unmap_memory(&b);
+}
+
+static void test_hugetlb_cgroup(void)
+{
+    PrefaultBacking b = map_huge(true);
+
+    new_host();
+    put("/proc/self/cgroup", "0::/vm\n");
+    put("/proc/self/mountinfo", V2);
+    put_cgroup_file("/vm", "hugetlb.2MB.max", "8388608");
+    put_cgroup_file("/vm", "hugetlb.2MB.current", "2097152");
+    assert_no_room(&b, SIZE, "cgroup /vm leaves 6291456 (hugetlb.2MB.max "
+                   "8388608, hugetlb.2MB.current 2097152)");
+    put_cgroup_file("/vm", "hugetlb.2MB.current", "0");
+    assert_room_for_all(&b);
+    free_host();
+    unmap_memory(&b);
+}
+
+/* Several backings share what they are taken from, and one reserve */
+static void test_sums(void)
+{
+    PrefaultBacking b[] = {
+        map_anonymous(), map_anonymous(), map_huge(false), map_huge(true),
+    };
+    uint64_t need = with_tables(2 * SIZE), less = need - KiB;
+    g_autofree char *limit = g_strdup_printf(
+        "the host has %" PRIu64 " (MemAvailable %" PRIu64 ", SwapFree 0)",
+        less, less);
+    g_autofree char *refusal = refusal_new(need, limit);
+
+    b[1].is_bound = true;
+    b[1].nodes[0] = BIT(1);
+    new_host();
+    put_available(need);
+    put(POOL "free_hugepages", "4");
+    assert_room(b, ARRAY_SIZE(b), NULL);
+    put_available(less);
+    assert_room(b, ARRAY_SIZE(b), refusal);
+    /* Each page of what is reserved counts for the cgroup only */
+    put_available(need);
+    put("/proc/self/cgroup", "0::/vm\n");
+    put("/proc/self/mountinfo", V2);
+    put_cgroup_file("/vm", "hugetlb.2MB.max", "16777215");
+    put_cgroup_file("/vm", "hugetlb.2MB.current", "0");
+    assert_room(b, ARRAY_SIZE(b), "guest memory takes 16777216 bytes more, "
+                "cgroup /vm leaves 16777215 (hugetlb.2MB.max 16777215, "
+                "hugetlb.2MB.current 0)");
+    free_host();
+    for (int i = 0; i < ARRAY_SIZE(b); i++) {
+        unmap_memory(&b[i]);
+    }
+}
+
+static void test_this_host_has_room_for_little(void)
+{
+    PrefaultBacking b = map_anonymous();
+
+    assert_room_for_all(&b);
+    assert_room(NULL, 0, NULL);
+    unmap_memory(&b);
+}
+
+/* More than the file system has, in a file that is mapped in two parts */
+static void assert_no_space(const PrefaultBacking *part)
+{
+    PrefaultBacking parts[] = { *part, *part };
+    g_autoptr(PrefaultRoom) room = prefault_room_new(parts, 2, true, root);
+    g_autofree char *refusal = g_strdup_printf(
+        "the file of memory 'ram' takes %" PRIu64 " bytes more, its file "
+        "system has ", 2 * part->size);
+    Error *err = NULL;
+
+    g_assert_false(prefault_room_suffices(room, &err));
+    g_assert_true(g_str_has_prefix(error_get_pretty(err), refusal));
+    error_free(err);
+}
+
+static void test_sparse_file(void)
+{
+    PrefaultBacking b = map_sparse_file(MAP_SHARED);
+    struct statvfs fs;
+
+    new_host();
+    assert_room_for_all(&b);
+    if (fstatvfs(b.fd, &fs) || !fs.f_blocks) {
+        g_test_skip("the file system of temporary files does not say");
+    } else {
+        b.size = ROUND_UP((uint64_t)fs.f_bavail * fs.f_frsize, GiB) / 4 * 3;
+        assert_no_space(&b);
+    }
+    free_host();
+    unmap_memory(&b);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, test) g_test_add_func("/prefault/room/" name, test)
+    ADD("present/anonymous", test_anonymous);
+    ADD("present/memfd", test_memfd);
+    ADD("present/private-holes", test_private_memfd_takes_holes_twice);
+    ADD("present/private-copies", test_private_memfd_takes_copies_once);
+    ADD("present/disk", test_file_on_a_disk);
+    ADD("present/device", test_device);
+    ADD("cgroup", test_cgroup);
+    ADD("host", test_host);
+    ADD("nodes", test_nodes);
+    ADD("hugetlb/pool", test_hugetlb);
+    ADD("hugetlb/nodes", test_hugetlb_nodes);
+    ADD("hugetlb/cgroup", test_hugetlb_cgroup);
+    ADD("sum", test_sums);
+    ADD("file/sparse", test_sparse_file);
+    ADD("real", test_this_host_has_room_for_little);
+    return g_test_run();
+}
