@@ -10,12 +10,18 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include "qemu/rcu.h"
 #include "prefault-fake-ops.h"
 
 /* A hang is a failure too; all tests together take a few seconds */
 #define DEADLINE_SEC 30
 
 static const unsigned workers[] = { 1, 2, 8 };
+
+/* A user without processes: limits of their number do not bind root */
+#define NOBODY 54321
 
 /* Scripts */
 
@@ -238,6 +244,114 @@ static void test_free_while_running(void)
     g_assert_cmpuint(qatomic_read(&f->done_calls), ==, 1);
 }
 
+/* Fewer threads than wanted */
+
+static unsigned count_threads(void)
+{
+    GDir *dir = g_dir_open("/proc/self/task", 0, NULL);
+    unsigned count = 0;
+
+    g_assert_nonnull(dir);
+    while (g_dir_read_name(dir)) {
+        count++;
+    }
+    g_dir_close(dir);
+    return count;
+}
+
+/* Become another user, who can have so many threads more; -1: all */
+static bool limit_threads(int more)
+{
+    struct rlimit limit;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NPROC, &limit), ==, 0);
+    limit.rlim_cur = more < 0 ? limit.rlim_max : count_threads() + more;
+    if (setresuid(NOBODY, NOBODY, NOBODY) || setrlimit(RLIMIT_NPROC, &limit)) {
+        g_test_skip("cannot be another user");
+        return false;
+    }
+    prctl(PR_SET_DUMPABLE, 1);      /* for a leak check at the end */
+    return true;
+}
+
+/* Run @here in a process of its own */
+static void in_subprocess(void (*here)(void))
+{
+    if (g_test_subprocess()) {
+        here();
+    } else if (geteuid()) {
+        g_test_skip("needs root");
+    } else {
+        /* ThreadSanitizer lets a child make no thread before it execs */
+        rcu_disable_atfork();
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+    }
+}
+
+static void some_threads(void)
+{
+    g_autoptr(Fake) f = fake_new(PAGE);
+    unsigned busy;
+
+    if (!limit_threads(2)) {
+        return;
+    }
+    g_assert_cmpint(fake_run(f, 8), ==, PREFAULT_OUTCOME_COMPLETED);
+    limit_threads(-1);
+    g_assert_cmpuint(prefault_engine_workers(f->engine, &busy), ==, 2);
+    g_assert_cmpuint(busy, ==, 0);
+    assert_sentence(f, NULL);
+    assert_progress(f, GUEST, GUEST, 0);
+}
+
+static void test_some_threads_do_all_the_work(void)
+{
+    in_subprocess(some_threads);
+}
+
+static void no_threads(void)
+{
+    g_autoptr(Fake) f = fake_new(PAGE);
+    Error *err = NULL;
+
+    if (!limit_threads(0)) {
+        return;
+    }
+    f->without_threads = true;
+    g_assert_cmpint(fake_run(f, 8), ==, PREFAULT_OUTCOME_FAILED);
+    limit_threads(-1);
+    g_assert_cmpuint(prefault_engine_workers(f->engine, NULL), ==, 0);
+    g_assert_cmpuint(f->begin_calls, ==, 0);
+    prefault_engine_failure(f->engine, &err);
+    g_assert_true(g_str_has_prefix(error_get_pretty(err),
+                                   "no thread can be made: "));
+    g_assert_true(g_str_has_suffix(
+        error_get_pretty(err),
+        " (pids.max, RLIMIT_NPROC or kernel.threads-max?)"));
+    error_free(err);
+}
+
+static void test_no_threads_fail(void)
+{
+    in_subprocess(no_threads);
+}
+
+static void test_workers_are_counted(void)
+{
+    g_autoptr(Fake) f = fake_new(PAGE);
+    unsigned busy;
+
+    f->populate = populate_waits_for_start;
+    f->engine = prefault_engine_start(f->plan, &fake_ops, f, 4);
+    g_assert_cmpuint(prefault_engine_workers(f->engine, &busy), ==, 4);
+    g_assert_cmpuint(busy, ==, 4);
+    fake_let_go(f);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+    g_assert_cmpuint(prefault_engine_workers(f->engine, &busy), ==, 4);
+    g_assert_cmpuint(busy, ==, 0);
+}
+
 /* No threads: the caller works */
 
 static const PrefaultOps ops_without_done = {
@@ -347,6 +461,9 @@ int main(int argc, char **argv)
     ADD("stops/after-end", test_cancel_after_the_end_changes_nothing);
     ADD("stops/wait", test_wait_is_for_the_map_under_way);
     ADD("stops/free", test_free_while_running);
+    ADD("threads/some", test_some_threads_do_all_the_work);
+    ADD("threads/none", test_no_threads_fail);
+    ADD("threads/counted", test_workers_are_counted);
     ADD("here/completes", test_work_here_completes);
     ADD("here/a-while", test_work_here_for_a_while);
     ADD("here/goes-on", test_work_here_goes_on);
