@@ -27,7 +27,8 @@ FLOORS = {
         background hold report reset
         run
         memory steps
-        engine host-check
+        room
+        backing engine nodes
         host-limits ledger options places residency work
         cgroup gate plan stub
     ''',
@@ -356,7 +357,7 @@ class TestTheRules(unittest.TestCase):
 
     def test_loop(self):
         self.check(loops, 'hw/core/prefault/host-limits.h',
-                   '#include "host-check.h"', 'hw/core/prefault/host-check, '
+                   '#include "backing.h"', 'hw/core/prefault/backing, '
                    'hw/core/prefault/host-limits know each other')
 
 

@@ -172,8 +172,8 @@ class TestNames(unittest.TestCase):
     def prefixed(path, name):
         """Has it the noun of its file, or the last word of that?
 
-        As in host-check.c host_check_x, check_x, or prefault_host_check_x; check
-        for what there is only one of.
+        As in host-limits.c host_limits_x, limits_x, or prefault_host_limits_x;
+        limits for what there is only one of.
         """
         noun = path.stem.replace('-', '_')
         return re.match(rf'(kvm_)?(prefault_)?({noun}|{noun.split("_")[-1]})'
@@ -193,11 +193,11 @@ class TestNames(unittest.TestCase):
 
     def test_prefixes_are_those_of_the_file(self):
         """Neither another file's, nor a word that only begins alike."""
-        path = Path('hw/core/prefault/host-check.c')
-        for name in ('host_check_path', 'check_path', 'check',
-                     'prefault_host_check_x', 'kvm_check'):
+        path = Path('hw/core/prefault/host-limits.c')
+        for name in ('host_limits_path', 'limits_path', 'limits',
+                     'prefault_host_limits_x', 'kvm_limits'):
             self.assertTrue(self.prefixed(path, name), name)
-        for name in 'path', 'host_path', 'checked_path', 'limits_check':
+        for name in 'path', 'host_path', 'limited_path', 'check_limits':
             self.assertFalse(self.prefixed(path, name), name)
 
     def test_asserts_are_counted(self):

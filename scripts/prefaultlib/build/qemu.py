@@ -29,8 +29,10 @@ THREADED = ['tests/unit/test-prefault-engine',
             'tests/unit/test-prefault-engine-places',
             'tests/unit/test-prefault-gate',
             'tests/unit/test-prefault-ledger',
+            'tests/unit/test-prefault-room-workers',
             'tests/unit/test-prefault-work',
-            'tests/unit/test-prefault-work-kinds']
+            'tests/unit/test-prefault-work-kinds',
+            'tests/unit/test-prefault-work-tolerant']
 QTESTS = programs('tests/qtest/*-test.c')
 X86 = '--target-list=x86_64-softmmu'
 VARIANT_TARGETS = ['qemu-system-x86_64', 'qemu-system-aarch64']
