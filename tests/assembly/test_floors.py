@@ -30,7 +30,7 @@ FLOORS = {
         room
         backing engine nodes
         host-limits ledger options places residency work
-        cgroup gate plan stub
+        cgroup gate plan space stub
     ''',
     'accel/kvm/prefault': '''
         backend

@@ -44,7 +44,7 @@ static uint64_t limits_number_after(const char *text, const char *word)
     return 0;
 }
 
-/* Files of a limit and of what is used; @reclaimable are words of memory.stat */
+/* Files of a limit and of what is used; @reclaimable: words of memory.stat */
 typedef struct CgroupFiles {
     const char *controller;     /* whose hierarchy of v1; NULL: v2 */
     const char *max, *current;

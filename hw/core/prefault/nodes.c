@@ -14,7 +14,7 @@
 #include <numa.h>
 #include <numaif.h>
 
-/* A mask for the kernel, which has up to 1,024 nodes and refuses a smaller one */
+/* A mask for the kernel, which has up to 1,024 nodes and refuses less */
 typedef struct NodeMask {
     unsigned long bits[BITS_TO_LONGS(1024)];
 } NodeMask;

@@ -8,7 +8,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <sys/statvfs.h>
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/lockable.h"
@@ -17,6 +16,7 @@
 #include "qemu/units.h"
 #include "host-limits.h"
 #include "room.h"
+#include "space.h"
 
 /* Host page tables take so much of ordinary memory: 8 bytes for 4 KiB */
 #define BYTES_PER_TABLE_BYTE 512
@@ -39,14 +39,6 @@ typedef struct Pool {
     uint64_t in_work;           /* bytes that workers take now */
 } Pool;
 
-/* A file, which takes space from its file system */
-typedef struct File {
-    struct stat st;
-    int fd;
-    uint64_t mapped;            /* bytes of it that are guest memory */
-    const char *name;           /* of a RAM block, for a message */
-} File;
-
 typedef struct Piece {
     PrefaultBacking b;
     int pool;                   /* index, or -1: it takes no memory */
@@ -56,11 +48,11 @@ struct PrefaultRoom {
     const char *root;
     bool all;
     GArray *pieces;             /* of Piece */
+    PrefaultSpace *space;       /* files of theirs */
 
     QemuMutex lock;             /* protects the rest */
     QemuCond ended;             /* @in_work became less */
     GArray *pools;              /* of Pool */
-    GArray *files;              /* of File */
     bool begun;                 /* something was taken */
     bool exact;                 /* only absent pages are counted */
     uint64_t in_work;           /* of all pools */
@@ -69,7 +61,7 @@ struct PrefaultRoom {
     uint64_t taken;             /* since */
 };
 
-/* Pieces, pools and files */
+/* Pieces and pools */
 
 static bool room_same_pool(const PrefaultBacking *a, const PrefaultBacking *b)
 {
@@ -95,26 +87,6 @@ static int room_find_pool(PrefaultRoom *room, const PrefaultBacking *b)
     return room->pools->len - 1;
 }
 
-/* A file that cannot be asked is no limit: populating then fails cleanly */
-static void room_add_file(PrefaultRoom *room, const PrefaultBacking *b)
-{
-    File file = { .fd = b->fd, .mapped = b->size, .name = b->name };
-
-    if (fstat(b->fd, &file.st)) {
-        return;
-    }
-    for (guint i = 0; i < room->files->len; i++) {
-        File *other = &g_array_index(room->files, File, i);
-
-        if (other->st.st_dev == file.st.st_dev &&
-            other->st.st_ino == file.st.st_ino) {
-            other->mapped += b->size;
-            return;
-        }
-    }
-    g_array_append_val(room->files, file);
-}
-
 static void room_add_piece(PrefaultRoom *room, const PrefaultBacking *b)
 {
     Piece piece = {
@@ -124,7 +96,7 @@ static void room_add_piece(PrefaultRoom *room, const PrefaultBacking *b)
 
     g_array_append_val(room->pieces, piece);
     if (prefault_backing_takes_space(b)) {
-        room_add_file(room, b);
+        prefault_space_add(room->space, b->fd, b->size, b->name);
     }
 }
 
@@ -165,7 +137,7 @@ PrefaultRoom *prefault_room_new(const PrefaultBacking *backings,
     room->all = all;
     room->pieces = g_array_new(false, false, sizeof(Piece));
     room->pools = g_array_new(false, false, sizeof(Pool));
-    room->files = g_array_new(false, false, sizeof(File));
+    room->space = prefault_space_new();
     for (size_t i = 0; i < nr_backings; i++) {
         room_add_piece(room, &backings[i]);
     }
@@ -182,7 +154,7 @@ void prefault_room_free(PrefaultRoom *room)
         qemu_mutex_destroy(&room->lock);
         g_array_unref(room->pieces);
         g_array_unref(room->pools);
-        g_array_unref(room->files);
+        prefault_space_free(room->space);
         g_free(room);
     }
 }
@@ -240,7 +212,8 @@ static uint64_t room_sum(const PrefaultRoom *room, size_t huge_page,
     for (guint i = 0; i < room->pools->len; i++) {
         const Pool *pool = &g_array_index(room->pools, Pool, i);
 
-        if (pool->huge_page == huge_page && !(unreserved && pool->like.reserved)) {
+        if (pool->huge_page == huge_page &&
+            !(unreserved && pool->like.reserved)) {
             sum += room_wanted(room, pool);
         }
     }
@@ -266,47 +239,6 @@ static bool room_fits_host(PrefaultRoom *room, size_t huge_page, Error **errp)
            room_fits(room, room_sum(room, huge_page, huge_page), &host, errp);
 }
 
-/* Bytes that the file is still to take from its file system */
-static uint64_t room_file_wants(const File *file)
-{
-    struct stat st;
-    uint64_t has = fstat(file->fd, &st) ? file->mapped
-                                        : (uint64_t)st.st_blocks * 512;
-
-    return file->mapped - MIN(has, file->mapped);
-}
-
-/*
- * A file system without a limit, as memfd's, says that it has no block.  Unless
- * all is wanted, populating fails cleanly where there is no space.
- */
-static bool room_fits_files(const PrefaultRoom *room, Error **errp)
-{
-    for (guint i = 0; room->all && i < room->files->len; i++) {
-        const File *file = &g_array_index(room->files, File, i);
-        struct statvfs fs;
-        uint64_t sum = 0, free;
-
-        if (fstatvfs(file->fd, &fs) || !fs.f_blocks) {
-            continue;
-        }
-        for (guint j = 0; j < room->files->len; j++) {
-            const File *other = &g_array_index(room->files, File, j);
-
-            sum += other->st.st_dev == file->st.st_dev ? room_file_wants(other)
-                                                       : 0;
-        }
-        free = (uint64_t)fs.f_bavail * fs.f_frsize;
-        if (sum > free) {
-            error_setg(errp, "the file of memory '%s' takes %" PRIu64 " bytes "
-                       "more, its file system has %" PRIu64 " free",
-                       file->name, sum, free);
-            return false;
-        }
-    }
-    return true;
-}
-
 /*
  * Only a lack of ordinary memory kills.  Without a huge page, or space behind a
  * file, populating fails cleanly, and what workers are about to take cannot be
@@ -323,7 +255,8 @@ static bool room_has_all(PrefaultRoom *room, Error **errp)
             return false;
         }
     }
-    return room->begun || room_fits_files(room, errp);
+    return room->begun || !room->all ||
+           prefault_space_suffices(room->space, errp);
 }
 
 /* Look at all limits.  After a failure the next worker looks again. */
