@@ -1,7 +1,7 @@
 /*
  * Requests by KVM and the guest to convert guest memory
  *
- * All state is protected by the BQL.
+ * All state is protected by the BQL, but for that of each vCPU's thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -46,7 +46,6 @@ typedef enum Request {
 
 /* The last memory fault of a vCPU, and the conversions that it knew of */
 typedef struct Fault {
-    CPUState *cpu;
     unsigned generation;
     hwaddr gpa;
 } Fault;
@@ -54,7 +53,7 @@ typedef struct Fault {
 static PrefaultConversions convert_counts;
 /* Each conversion begins a new generation */
 static unsigned convert_generation;
-static GArray *convert_faults;  /* of Fault, by cpu_index */
+static __thread Fault convert_fault;    /* of the vCPU whose thread this is */
 
 static void convert_count(Request request, bool to_private,
                           const KvmConversionResult *result)
@@ -122,24 +121,6 @@ static void convert_give_back(KvmConversion *c)
     }
 }
 
-/* A vCPU plugged in place of another does not inherit that one's fault */
-static Fault *convert_fault_of(CPUState *cpu)
-{
-    Fault *f;
-
-    if (!convert_faults) {
-        convert_faults = g_array_new(false, true, sizeof(Fault));
-    }
-    if (cpu->cpu_index >= convert_faults->len) {
-        g_array_set_size(convert_faults, cpu->cpu_index + 1);
-    }
-    f = &g_array_index(convert_faults, Fault, cpu->cpu_index);
-    if (f->cpu != cpu) {
-        *f = (Fault) { .cpu = cpu };
-    }
-    return f;
-}
-
 /*
  * Did another vCPU convert memory after this one's fault?  With
  * KVM_X86_SW_PROTECTED_VM KVM reports an access by the state that the page had
@@ -147,10 +128,10 @@ static Fault *convert_fault_of(CPUState *cpu)
  * undo the other vCPU's conversion.  So the vCPU tries again first: a fault
  * that still holds is reported a second time, at the same address, and served.
  */
-static bool convert_may_be_over(CPUState *cpu, hwaddr gpa)
+static bool convert_may_be_over(hwaddr gpa)
 {
     BQL_LOCK_GUARD();
-    Fault *f = convert_fault_of(cpu);
+    Fault *f = &convert_fault;
     bool over = f->generation != convert_generation && f->gpa != gpa;
 
     f->generation = convert_generation;
@@ -158,8 +139,8 @@ static bool convert_may_be_over(CPUState *cpu, hwaddr gpa)
     return over;
 }
 
-static int convert_serve(CPUState *cpu, Request request, hwaddr gpa,
-                         uint64_t size, bool to_private, uint64_t flags)
+static int convert_serve(Request request, hwaddr gpa, uint64_t size,
+                         bool to_private, uint64_t flags)
 {
     KvmConversion *c;
 
@@ -167,7 +148,7 @@ static int convert_serve(CPUState *cpu, Request request, hwaddr gpa,
     c = convert_begin(request, gpa, size, to_private, flags);
     if (c) {
         /* convert_may_be_over(): later conversions are news to this vCPU */
-        convert_fault_of(cpu)->generation = convert_generation;
+        convert_fault.generation = convert_generation;
         convert_give_back(c);
         convert_end(c, request, gpa, to_private);
     }
@@ -220,10 +201,10 @@ static int convert_serve_fault(CPUState *cpu, int run_ret)
     if (run_ret == -EHWPOISON) {
         return convert_serve_poison(cpu, gpa, size, flags);
     }
-    if (convert_may_be_over(cpu, gpa)) {
+    if (convert_may_be_over(gpa)) {
         return 0;
     }
-    return convert_serve(cpu, REQUEST_IMPLICIT, gpa, size,
+    return convert_serve(REQUEST_IMPLICIT, gpa, size,
                          flags & KVM_MEMORY_EXIT_FLAG_PRIVATE, flags);
 }
 
@@ -250,8 +231,8 @@ bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret)
 /* Bits of the page size, a hint, and of the direction; others are reserved */
 #define MAP_GPA_RANGE_KNOWN (0xf | KVM_MAP_GPA_RANGE_ENCRYPTED)
 
-static int convert_serve_map_gpa_range(CPUState *cpu, hwaddr gpa,
-                                       uint64_t pages, uint64_t attributes)
+static int convert_serve_map_gpa_range(hwaddr gpa, uint64_t pages,
+                                       uint64_t attributes)
 {
     if (pages > UINT64_MAX / TARGET_PAGE_SIZE) {
         return convert_refuse(
@@ -263,7 +244,7 @@ static int convert_serve_map_gpa_range(CPUState *cpu, hwaddr gpa,
                               pages * TARGET_PAGE_SIZE, attributes,
                               "unknown flags");
     }
-    return convert_serve(cpu, REQUEST_EXPLICIT, gpa, pages * TARGET_PAGE_SIZE,
+    return convert_serve(REQUEST_EXPLICIT, gpa, pages * TARGET_PAGE_SIZE,
                          attributes & KVM_MAP_GPA_RANGE_ENCRYPTED, attributes);
 }
 
@@ -284,7 +265,7 @@ bool kvm_convert_on_hypercall(CPUState *cpu, int *ret)
 {
     struct kvm_run *run = cpu->kvm_run;
 
-    *ret = convert_serve_map_gpa_range(cpu, run->hypercall.args[0],
+    *ret = convert_serve_map_gpa_range(run->hypercall.args[0],
                                        run->hypercall.args[1],
                                        run->hypercall.args[2]);
     run->hypercall.ret = *ret ? -KVM_EINVAL : 0;
