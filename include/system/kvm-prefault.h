@@ -90,9 +90,13 @@ bool kvm_attributes_slot_added(const KVMSlot *slot, MemoryRegion *mr);
  * stopped, with that event and a message.  The page is replaced when the guest
  * is reset.
  *
+ * A fault that converting changes nothing about is tried a few times, and then
+ * stops the guest with a message (convert.h); the BQL is not held in between.
+ *
  * Context: the vCPU's thread, without the BQL.
  *
- * Returns: false if this was no memory fault to serve: the caller goes on.
+ * Returns: false if this was no memory fault to serve, or is of a guest without
+ * private memory and prefault is off: the caller goes on.
  */
 bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret);
 
@@ -120,7 +124,8 @@ bool kvm_convert_on_hypercall(CPUState *cpu, int *ret);
  * @to_private: private, or else shared
  *
  * SEV-SNP needs memory to be private before it launches the guest.  The
- * conversion is counted as explicit, and is not prefaulted.
+ * conversion is counted as explicit, and is not prefaulted.  In a guest without
+ * private memory, where QEMU asks for it after a memory fault, it fails.
  *
  * Context: with or without BQL.
  *

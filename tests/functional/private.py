@@ -37,9 +37,12 @@ class PrivateTest(BedTest):
 
     @staticmethod
     def fault(when, flags=0, gpa=16 * MIB, size=2 * MIB,
-              result='errno=EFAULT', reason=MEMORY_FAULT):
-        """A rule: the next KVM_RUN is a memory fault."""
-        return (f'ioctl:KVM_RUN:when={when}:count=1:{result}:exit={reason}'
+              result='errno=EFAULT', reason=MEMORY_FAULT, times='count=1'):
+        """A rule: the next KVM_RUN is a memory fault.
+
+        times: which of the next, and more keys of tests/inject
+        """
+        return (f'ioctl:KVM_RUN:when={when}:{times}:{result}:exit={reason}'
                 f':flags={flags:#x}:gpa={gpa:#x}:size={size:#x}')
 
     def conversions(self, qemu):

@@ -151,7 +151,10 @@ class GoodExits(PrivateTest):
                 self.assert_ended_well(qemu)
 
     def test_what_has_no_memory_to_shared(self):
-        """It is shared already: a hole, the firmware, MMIO, all below 4 GiB."""
+        """It is shared already: a hole, the firmware, MMIO, all below 4 GiB.
+
+        Once it may be over when it is tried again: see test_fault_without_cure.
+        """
         for gpa, size in ((HOLE, 4096), (FIRMWARE, 4096), (APIC, 4096),
                           (3 << 30, 1 << 30)):
             with self.subTest(gpa=hex(gpa)):

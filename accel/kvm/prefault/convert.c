@@ -16,6 +16,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "standard-headers/linux/kvm_para.h"
+#include "system/address-spaces.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
 #include "system/kvm-prefault.h"
@@ -39,15 +40,34 @@
 #define EXPLICIT_BUDGET_NS (100 * SCALE_MS)
 #define IMPLICIT_BUDGET_NS (1 * SCALE_MS)
 
+/*
+ * How often in a row a vCPU may report an address where converting changes
+ * nothing; then the guest is stopped.  Once or twice is usual: another vCPU
+ * converted the page first, or the host was short of memory for a moment.
+ * Eight leave room for more of that, and are over before anybody notices.
+ */
+#define TRIES_MAX 8
+/*
+ * A fault that comes later than that after the last one begins another row: the
+ * guest has run in between.  A try alone takes less, even if the host looks for
+ * memory first.
+ */
+#define TRIES_APART_MS 10000
+
 typedef enum Request {
     REQUEST_IMPLICIT,
     REQUEST_EXPLICIT,
 } Request;
 
-/* The last memory fault of a vCPU, and the conversions that it knew of */
+/* Memory faults of a vCPU */
 typedef struct Fault {
+    /* convert_may_be_over(): the last one, and the conversions it knew of */
     unsigned generation;
     hwaddr gpa;
+    /* convert_try_again(): those that converting changed nothing about */
+    hwaddr tried_gpa;
+    int64_t tried_ms;
+    unsigned tries;
 } Fault;
 
 static PrefaultConversions convert_counts;
@@ -100,8 +120,9 @@ static KvmConversion *convert_begin(Request request, hwaddr gpa, uint64_t size,
     return c;
 }
 
-static void convert_end(KvmConversion *c, Request request, hwaddr gpa,
-                        bool to_private)
+/* Returns the bytes that changed sides */
+static uint64_t convert_end(KvmConversion *c, Request request, hwaddr gpa,
+                            bool to_private)
 {
     KvmConversionResult result;
 
@@ -110,6 +131,7 @@ static void convert_end(KvmConversion *c, Request request, hwaddr gpa,
     if (result.changed) {
         kvm_flips_watch(gpa);
     }
+    return result.changed;
 }
 
 /* @c may be of hundreds of MiB: let other threads have the BQL between calls */
@@ -139,29 +161,26 @@ static bool convert_may_be_over(hwaddr gpa)
     return over;
 }
 
-static int convert_serve(Request request, hwaddr gpa, uint64_t size,
-                         bool to_private, uint64_t flags)
+/*
+ * Returns the bytes that changed sides, which are to be prefaulted; or -1 after
+ * kvm_stop_report()
+ */
+static int64_t convert_serve(Request request, hwaddr gpa, uint64_t size,
+                             bool to_private, uint64_t flags)
 {
-    KvmConversion *c;
+    BQL_LOCK_GUARD();
+    KvmConversion *c = convert_begin(request, gpa, size, to_private, flags);
 
-    bql_lock();
-    c = convert_begin(request, gpa, size, to_private, flags);
-    if (c) {
-        /* convert_may_be_over(): later conversions are news to this vCPU */
-        convert_fault.generation = convert_generation;
-        convert_give_back(c);
-        convert_end(c, request, gpa, to_private);
-    }
-    bql_unlock();
     if (!c) {
         return -1;
     }
-    prefault_converted(gpa, size, request == REQUEST_EXPLICIT
-                       ? EXPLICIT_BUDGET_NS : IMPLICIT_BUDGET_NS);
-    return 0;
+    /* convert_may_be_over(): later conversions are news to this vCPU */
+    convert_fault.generation = convert_generation;
+    convert_give_back(c);
+    return convert_end(c, request, gpa, to_private);
 }
 
-/* Refuse a request whose arguments have no meaning; returns -1 */
+/* Refuse a request that has no meaning, or no effect; returns -1 */
 static int convert_refuse(const char *what, hwaddr gpa, uint64_t size,
                           uint64_t flags, const char *problem)
 {
@@ -169,6 +188,53 @@ static int convert_refuse(const char *what, hwaddr gpa, uint64_t size,
     convert_counts.failures++;
     kvm_stop_report(what, gpa, size, flags, problem);
     return -1;
+}
+
+/* Returns false once, and then counts from the start: the guest may be reset */
+static bool convert_try_again(hwaddr gpa)
+{
+    Fault *f = &convert_fault;
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+    if (f->tried_gpa != gpa || now - f->tried_ms > TRIES_APART_MS) {
+        f->tries = 0;
+    }
+    f->tried_gpa = gpa;
+    f->tried_ms = now;
+    f->tries = (f->tries + 1) % TRIES_MAX;
+    return f->tries;
+}
+
+#define PAGE_NOT_SUPPLIED \
+    "the host could not supply the page (a limit such as memory.max, a file " \
+    "cut short, userfaultfd, a device that is off), which Linux 7.4 and " \
+    "later report in this way"
+
+/* In words that end a sentence; @mr is what is there, or NULL */
+static const char *convert_cause(MemoryRegion *mr, uint64_t flags)
+{
+    bool both = mr && memory_region_has_guest_memfd(mr);
+
+    if (!mr || !mr->ram_block ||
+        (flags & KVM_MEMORY_EXIT_FLAG_PRIVATE && !both)) {
+        return "there is no such memory: QEMU and KVM do not agree about the "
+               "guest's memory";
+    }
+    return both ? "converting it changes nothing; " PAGE_NOT_SUPPLIED
+                : PAGE_NOT_SUPPLIED;
+}
+
+/* A memory fault that no conversion cures; returns -1 */
+static int convert_give_up(hwaddr gpa, uint64_t size, uint64_t flags)
+{
+    BQL_LOCK_GUARD();
+    MemoryRegionSection found = memory_region_find(get_system_memory(), gpa, 1);
+    const char *cause = convert_cause(found.mr, flags);
+
+    if (found.mr) {
+        memory_region_unref(found.mr);
+    }
+    return convert_refuse("KVM_EXIT_MEMORY_FAULT", gpa, size, flags, cause);
 }
 
 /* @size may be more than a page, and KVM does not say which page is broken */
@@ -192,6 +258,7 @@ static int convert_serve_fault(CPUState *cpu, int run_ret)
     hwaddr gpa = cpu->kvm_run->memory_fault.gpa;
     uint64_t size = cpu->kvm_run->memory_fault.size;
     uint64_t flags = cpu->kvm_run->memory_fault.flags;
+    int64_t changed;
 
     trace_kvm_memory_fault(gpa, size, flags);
     if (flags & ~(uint64_t)KVM_MEMORY_EXIT_FLAG_PRIVATE) {
@@ -204,14 +271,24 @@ static int convert_serve_fault(CPUState *cpu, int run_ret)
     if (convert_may_be_over(gpa)) {
         return 0;
     }
-    return convert_serve(REQUEST_IMPLICIT, gpa, size,
-                         flags & KVM_MEMORY_EXIT_FLAG_PRIVATE, flags);
+    changed = convert_serve(REQUEST_IMPLICIT, gpa, size,
+                            flags & KVM_MEMORY_EXIT_FLAG_PRIVATE, flags);
+    if (changed > 0) {
+        convert_fault.tries = 0;
+        prefault_converted(gpa, size, IMPLICIT_BUDGET_NS);
+        return 0;
+    }
+    if (changed == 0 && !convert_try_again(gpa)) {
+        return convert_give_up(gpa, size, flags);
+    }
+    return changed;
 }
 
 bool kvm_convert_on_exit(CPUState *cpu, int run_ret, int *ret)
 {
     if (cpu->kvm_run->exit_reason != KVM_EXIT_MEMORY_FAULT ||
-        !machine_require_guest_memfd(current_machine)) {
+        !(machine_require_guest_memfd(current_machine) ||
+          prefault_is_wanted())) {
         return false;
     }
     if (run_ret >= 0) {
@@ -244,8 +321,13 @@ static int convert_serve_map_gpa_range(hwaddr gpa, uint64_t pages,
                               pages * TARGET_PAGE_SIZE, attributes,
                               "unknown flags");
     }
-    return convert_serve(REQUEST_EXPLICIT, gpa, pages * TARGET_PAGE_SIZE,
-                         attributes & KVM_MAP_GPA_RANGE_ENCRYPTED, attributes);
+    if (convert_serve(REQUEST_EXPLICIT, gpa, pages * TARGET_PAGE_SIZE,
+                      attributes & KVM_MAP_GPA_RANGE_ENCRYPTED,
+                      attributes) < 0) {
+        return -1;
+    }
+    prefault_converted(gpa, pages * TARGET_PAGE_SIZE, EXPLICIT_BUDGET_NS);
+    return 0;
 }
 
 /*
@@ -281,6 +363,12 @@ int kvm_convert_for_qemu(hwaddr start, uint64_t size, bool to_private)
     KvmConversion *c;
 
     BQL_LOCK_GUARD();
+    if (!machine_require_guest_memfd(current_machine)) {
+        /* prefault=off: QEMU serves a memory fault, for ever if this is 0 */
+        convert_give_up(start, size,
+                        to_private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0);
+        return -EINVAL;
+    }
     c = convert_begin(REQUEST_EXPLICIT, start, size, to_private, 0);
     if (!c) {
         return -EINVAL;

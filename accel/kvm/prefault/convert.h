@@ -9,8 +9,15 @@
  * cannot be fulfilled is reported with the guest address, the memory region and
  * the flags, and the guest is stopped in state internal-error.
  *
+ * A memory fault need not be cured by converting.  Since Linux 7.4 KVM reports
+ * ordinary memory in this way whose page the host cannot supply, also that of a
+ * guest without private memory.  So a vCPU that reports the same address again
+ * and again, where converting changes nothing, is let try a few times, and then
+ * the guest is stopped as above.
+ *
  * Requests are served with prefault off, too: then QEMU maps the memory that a
- * hypercall converted, all of it at once, as it always does.
+ * hypercall converted, all of it at once, as it always does; and it stops a
+ * guest without private memory at the first memory fault.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
