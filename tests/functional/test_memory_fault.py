@@ -194,13 +194,22 @@ class GoodExits(PrivateTest):
 class Poison(PrivateTest):
     """KVM_RUN fails with EHWPOISON and names the page."""
 
-    def poisoned(self, **options):
-        """A guest that touched a broken page; the event."""
+    def touched(self, flags, start, *state, **options):
+        """A guest that touched a broken page."""
         now = self.trigger()
-        qemu = self.private_running('private', inject=self.fault(
-            now, PRIVATE, RAM, 4096, result='errno=EHWPOISON'), **options)
+        qemu = start(*state, inject=self.fault(
+            now, flags, RAM, 4096, result='errno=EHWPOISON'), **options)
         self.fire(qemu, now)
+        return qemu
+
+    def poisoned(self, **options):
+        """One with private memory; the event."""
+        qemu = self.touched(PRIVATE, self.private_running, 'private', **options)
         return qemu, qemu.wait_event('MEMORY_FAILURE')
+
+    def ordinary(self, prefault='on', **options):
+        """One without."""
+        return self.touched(0, self.running, prefault, mem='64M', **options)
 
     def test_guest_that_cannot_be_told(self):
         qemu, event = self.poisoned(cpu='host,-mca')
@@ -222,6 +231,35 @@ class Poison(PrivateTest):
         self.until(lambda: qemu.debugcon.count('READY') == 2, 'reset')
         self.assertEqual(self.conversions(qemu)['poisoned'], 1)
         qemu.sweep()
+        self.assert_ended_well(qemu)
+
+    def test_ordinary_guest(self):
+        """It is told, too, and QEMU replaces the page."""
+        qemu = self.ordinary()
+        event = qemu.wait_event('MEMORY_FAILURE')
+        self.assertEqual(event.data['recipient'], 'guest')
+        self.until(lambda: qemu.debugcon.count('READY') == 2, 'reset')
+        qemu.sweep()
+        self.assert_ended_well(qemu)
+
+    def test_ordinary_guest_that_cannot_be_told(self):
+        qemu = self.ordinary(cpu='host,-mca')
+        event = qemu.wait_event('MEMORY_FAILURE')
+        self.assertEqual(event.data['recipient'], 'hypervisor')
+        self.assertEqual(event.data['action'], 'fatal')
+        self.assert_stopped(
+            qemu, f'KVM_EXIT_MEMORY_FAULT: guest address {RAM:#x}, size '
+            f"0x1000, flags 0x0, memory region 'microvm.ram': the host's "
+            'memory is poisoned')
+        self.assert_reset_mends(qemu)
+        self.assert_ended_well(qemu)
+
+    def test_ordinary_guest_with_prefault_off(self):
+        """QEMU's: it stops the guest without an event."""
+        qemu = self.ordinary('off')
+        self.assert_stopped(qemu, 'kvm run failed Memory page has hardware '
+                            'error')
+        self.assertNotIn('MEMORY_FAILURE', [e.name for e in qemu.events])
         self.assert_ended_well(qemu)
 
 

@@ -1,5 +1,5 @@
 /*
- * Poisoned memory under a guest with private memory
+ * Poisoned memory under a guest
  *
  * All state is protected by the BQL.
  *
@@ -107,12 +107,14 @@ bool kvm_poison_tell_guest(CPUState *cpu, hwaddr gpa)
     if (!found.mr) {
         return false;
     }
-    if (memory_region_has_guest_memfd(found.mr)) {
+    if (memory_region_is_ram(found.mr)) {
         void *host = found.mr->ram_block->host +
                      QEMU_ALIGN_DOWN(found.offset_within_region,
                                      qemu_real_host_page_size());
 
-        poison_note(host);
+        if (memory_region_has_guest_memfd(found.mr)) {
+            poison_note(host);
+        }
         told = poison_inject(cpu, host);
     }
     memory_region_unref(found.mr);
