@@ -255,6 +255,24 @@ static void test_workers_do_not_wait_for_ever(void)
     unmap_memory(&b);
 }
 
+/* What is present waits for nobody, though one is stuck */
+static void test_present_chunk_does_not_wait(void)
+{
+    PrefaultBacking b = map_anonymous();
+    g_autoptr(PrefaultRoom) room = NULL;
+
+    new_host();
+    room = prefault_room_new(&b, 1, false, root);
+    put_left(with_tables(CHUNK));
+    assert_begins(room, &b, 0, CHUNK);
+    memset(chunk_of(&b, 1), 1, CHUNK);
+    assert_begins(room, &b, 1, 0);
+    end(room, &b, 1, 0);
+    end(room, &b, 0, CHUNK);
+    free_host();
+    unmap_memory(&b);
+}
+
 /* When the limits are read */
 
 /*
@@ -428,6 +446,7 @@ int main(int argc, char **argv)
     ADD("some/until-room-ends", test_chunks_are_taken_until_room_ends);
     ADD("threads/turns", test_workers_take_turns);
     ADD("threads/stuck", test_workers_do_not_wait_for_ever);
+    ADD("threads/present", test_present_chunk_does_not_wait);
     ADD("looks/spare", test_limits_are_read_if_little_is_spare);
     ADD("looks/while", test_limits_are_read_after_a_while);
     ADD("looks/pools", test_pools_are_looked_at_once);

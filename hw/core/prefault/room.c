@@ -358,18 +358,14 @@ bool prefault_room_begin(PrefaultRoom *room, uint8_t *host, uint64_t size,
     }
     QEMU_LOCK_GUARD(&room->lock);
     while (!room_take(room, piece, host, size, cost, &err)) {
-        bool tried_all = room->exact && !room->in_work;
-
-        if (tried_all || (room->in_work &&
-                          !qemu_cond_timedwait(&room->ended, &room->lock,
-                                               WAIT_MS))) {
+        if (!room->exact) {
+            room_count_exactly(room);
+        } else if (!room->in_work ||
+                   !qemu_cond_timedwait(&room->ended, &room->lock, WAIT_MS)) {
             error_propagate(errp, err);
             return false;
         }
         error_free(g_steal_pointer(&err));
-        if (!room->in_work && !room->exact) {
-            room_count_exactly(room);
-        }
     }
     return true;
 }
