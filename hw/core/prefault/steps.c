@@ -88,10 +88,11 @@ static int steps_madvise(const PrefaultChunk *chunk)
 }
 
 /*
- * While the guest runs, convertible memory is populated inside the gate, so that
- * a page that becomes private meanwhile does not get shared memory any more.  A
- * held guest converts nothing; if a reset does, a chunk at most is populated for
- * nothing, and the reset need not wait for a call that the kernel keeps.
+ * While the guest runs, convertible memory is populated inside the gate, so
+ * that a page that becomes private meanwhile does not get shared memory any
+ * more.  A held guest converts nothing; if a reset does, a chunk at most is
+ * populated for nothing, and the reset need not wait for a call that the kernel
+ * keeps.
  */
 static int steps_populate(void *opaque, const PrefaultChunk *chunk)
 {

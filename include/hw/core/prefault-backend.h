@@ -42,8 +42,8 @@ typedef enum PrefaultVia {
  *          impossible, @errp says why, in a whole sentence.  Context: BQL, once
  *          the machine is complete, only if memory can be mapped.
  * @begin: choose the vCPUs that @map is to use; not called for
- *         PREFAULT_VIA_THIS_THREAD.  Returns them for g_ptr_array_unref(), which
- *         takes the BQL as well; perhaps there is none.  Context: BQL.
+ *         PREFAULT_VIA_THIS_THREAD.  Returns them for g_ptr_array_unref(), with
+ *         the BQL; perhaps there is none.  Context: BQL.
  * @map: one bounded attempt to map on one of @vcpus (NULL for
  *       PREFAULT_VIA_THIS_THREAD), for worker number @worker, inside the gate
  *       for @generation; sets *@mapped to the bytes done, also if it fails.
