@@ -32,7 +32,8 @@ KERNEL_SUITES = ('bookworm-backports', 'trixie')
 MODULES = ('kvm-amd',)          # loaded at boot, unless kernel() is told others
 # For BedMachine.load()
 MODULES_EXTRA = ('loop', 'vfio-pci', 'vfio-iommu-type1')
-TOOLS = ('mke2fs', 'setpriv')   # those that the host has; see Machine.tool()
+# Those that the host has; see Machine.tool()
+TOOLS = ('chrt', 'mke2fs', 'setpriv')
 FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
 FIRMWARE = ('bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin',
             'linuxboot_dma.bin', 'linuxboot.bin', 'multiboot_dma.bin',

@@ -113,6 +113,30 @@ class ResourceTest(BedTest):
         return words + ['--reuid=1000', '--regid=1000',
                         '--clear-groups'] * user
 
+    def vcpu_threads(self, qemu):
+        """Thread ids of the vCPUs, in order."""
+        return [cpu['thread-id'] for cpu in
+                qemu.qmp('query-cpus-fast').value]
+
+    def pin(self, qemu, vcpus, emulator=None):
+        """As libvirt does before cont: vCPU i to CPU vcpus[i]; the rest."""
+        threads = self.vcpu_threads(qemu)
+        for thread, cpu in zip(threads, vcpus):
+            self.sh(f'taskset -p {1 << cpu:x} {thread}')
+        if emulator is not None:
+            pid = qemu.process.pid
+            others = set(map(int, self.sh(f'ls /proc/{pid}/task').split()))
+            for thread in others - set(threads):
+                self.sh(f'taskset -p {1 << emulator:x} {thread}')
+
+    def run_once(self, qemu):
+        """Run prefault, without starting the guest."""
+        qemu.qmp('prefault-start')
+        self.assertEqual(self.completed(qemu).data['status'], 'completed')
+        info = self.query(qemu)
+        self.assertEqual(info['mapped'], info['total'])
+        return info
+
     @staticmethod
     def shell(script):
         """A prefix for QEMU: what a shell does before it becomes QEMU."""
