@@ -12,6 +12,9 @@ BED = {'nodes': 2}
 
 SIZE = 64                       # MiB
 
+# Of guests with two nodes; their own memory is of other sizes
+DIMMS = (('pc-dimm', 96, 1), ('nvdimm', 160, 0))
+
 UNPLACED = 'prefault: workers cannot be placed'
 NO_AFFINITY = 'sched_setaffinity:*:errno=EPERM'
 NO_POLICY = 'set_mempolicy:*:errno=EPERM'
@@ -31,13 +34,32 @@ class Numa(ResourceTest):
                           *extra, mem=f'{SIZE}M',
                           machine='microvm,memory-backend=ram', **options)
 
-    def two_nodes(self, first='ram', second='ram', *extra, **options):
+    def two_nodes(self, first='ram', second='ram', *extra, machine='q35',
+                  **options):
         """A q35 with two guest nodes, a vCPU each; the second is larger."""
         return self.guest(
             'on', '-object', f'memory-backend-{first},id=m0,size={SIZE}M',
             '-object', f'memory-backend-{second},id=m1,size={2 * SIZE}M',
             '-numa', 'node,cpus=0,memdev=m0', '-numa', 'node,cpus=1,memdev=m1',
-            *extra, machine='q35', smp=2, mem=f'{3 * SIZE}M', **options)
+            *extra, machine=machine, smp=2, mem=f'{3 * SIZE}M', **options)
+
+    def test_dimms_follow_the_vcpus_of_their_node(self):
+        """No policy: a DIMM's memory is where the vCPUs of its node= are."""
+        for cpus in [0, 1], [1, 0]:
+            with self.subTest(cpus=cpus):
+                qemu = self.two_nodes(
+                    'ram', 'ram', '-m', 'slots=2,maxmem=1G',
+                    *(word for kind, mib, node in DIMMS for word in (
+                        '-object', f'memory-backend-ram,id={kind},size={mib}M',
+                        '-device', f'{kind},memdev={kind},node={node}')),
+                    machine='q35,nvdimm=on')
+                self.pin(qemu, cpus)
+                self.run_once(qemu)
+                for kind, mib, node in DIMMS:
+                    self.assert_all_on(self.on_nodes(qemu, mib), cpus[node],
+                                       f'{kind} of guest node {node}, its vCPU '
+                                       f'on CPU {cpus[node]}')
+                qemu.quit()
 
     def touched_by_guest(self, vcpus, emulator=None):
         """Where memory lands without prefault, when the guest writes it."""

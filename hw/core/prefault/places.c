@@ -15,6 +15,7 @@
 #include "qemu/bitops.h"
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
+#include "hw/mem/pc-dimm.h"
 #include "plan.h"
 #include "system/hostmem.h"
 #include "places.h"
@@ -37,6 +38,7 @@ typedef struct Place {
 } Place;
 
 struct PrefaultPlaces {
+    GHashTable *nodes;      /* backend to 1 + its guest node */
     CpuSet own;             /* CPUs that workers inherit; empty: not known */
     bool no_policy;         /* workers inherit none: a CPU's own node decides */
     GArray *all;            /* of Place */
@@ -122,6 +124,38 @@ static void places_prefer_own_node(const PrefaultPlaces *places)
 }
 #endif
 
+static void places_note_node(PrefaultPlaces *places,
+                             HostMemoryBackend *backend, unsigned node)
+{
+    if (backend) {
+        g_hash_table_insert(places->nodes, backend, GUINT_TO_POINTER(1 + node));
+    }
+}
+
+/* NVDIMMs are DIMMs, too */
+static int places_note_dimm(Object *object, void *opaque)
+{
+    PCDIMMDevice *dimm = (PCDIMMDevice *)
+        object_dynamic_cast(object, TYPE_PC_DIMM);
+
+    if (dimm) {
+        places_note_node(opaque, dimm->hostmem, dimm->node);
+    }
+    return 0;
+}
+
+/* A backend is of a guest node by -numa, or by the device that it is behind */
+static void places_note_nodes(PrefaultPlaces *places)
+{
+    const NumaState *numa = current_machine->numa_state;
+
+    for (int i = 0; numa && i < numa->num_nodes; i++) {
+        places_note_node(places, numa->nodes[i].node_memdev, i);
+    }
+    object_child_foreach_recursive(OBJECT(current_machine), places_note_dimm,
+                                   places);
+}
+
 PrefaultPlaces *prefault_places_new(void)
 {
     PrefaultPlaces *places = g_new0(PrefaultPlaces, 1);
@@ -130,6 +164,8 @@ PrefaultPlaces *prefault_places_new(void)
     places->all = g_array_new(false, false, sizeof(Place));
     places->no_policy = places_thread_has_no_policy();
     places_cpus_of_thread(0, &places->own);
+    places->nodes = g_hash_table_new(NULL, NULL);
+    places_note_nodes(places);
     return places;
 }
 
@@ -137,6 +173,7 @@ void prefault_places_free(PrefaultPlaces *places)
 {
     if (places) {
         g_array_unref(places->all);
+        g_hash_table_unref(places->nodes);
         g_free(places);
     }
 }
@@ -184,16 +221,11 @@ static bool places_cpus_of_backend(const PrefaultPlaces *places,
 #endif
 
 /* The guest NUMA node whose memory a backend is, or -1 */
-static int places_guest_node_of_backend(const HostMemoryBackend *backend)
+static int places_guest_node_of_backend(const PrefaultPlaces *places,
+                                        const HostMemoryBackend *backend)
 {
-    const NumaState *numa = current_machine->numa_state;
-
-    for (int i = 0; backend && numa && i < numa->num_nodes; i++) {
-        if (numa->nodes[i].node_memdev == backend) {
-            return i;
-        }
-    }
-    return -1;
+    return (int)GPOINTER_TO_UINT(g_hash_table_lookup(places->nodes, backend)) -
+           1;
 }
 
 static bool places_vcpu_is_on_node(const CPUState *cpu, int node)
@@ -253,7 +285,8 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr)
 
     assert(bql_locked());
     if (!places_cpus_of_backend(places, backend, &set) &&
-        !places_cpus_of_vcpus(places_guest_node_of_backend(backend), &set)) {
+        !places_cpus_of_vcpus(places_guest_node_of_backend(places, backend),
+                              &set)) {
         places_cpus_of_vcpus(-1, &set);
     }
     return places_of_set(places, &set);

@@ -36,8 +36,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultPlaces, prefault_places_free)
  * @mr: the memory
  *
  * In this order: memory whose backend has host nodes belongs to the CPUs of
- * those nodes that QEMU may use; memory of a guest NUMA node to the CPUs that
- * the vCPUs of this node may use; any other to the CPUs that any vCPU may use.
+ * those nodes that QEMU may use; memory of a guest NUMA node (-numa, or node=
+ * of a DIMM) to the CPUs that the vCPUs of this node may use; any other to the
+ * CPUs that any vCPU may use.
  * So memory without a policy lands where a first touch by the guest would put
  * it, also where vCPUs are pinned and QEMU's other threads are pinned
  * elsewhere.
