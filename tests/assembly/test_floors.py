@@ -28,7 +28,7 @@ FLOORS = {
         run
         memory steps
         room
-        backing engine nodes
+        backing engine nodes threads
         host-limits ledger options places residency work
         cgroup gate plan space stub
     ''',

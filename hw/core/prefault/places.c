@@ -292,6 +292,41 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr)
     return places_of_set(places, &set);
 }
 
+/*
+ * May a thread move itself?  An empty set is no place to go, but the kernel
+ * says so (EINVAL) only to those who may.  Our own set would tell as well, and
+ * would not be without effect: a cpuset that grows later leaves out a thread
+ * that has asked for a set.
+ */
+static bool places_may_move(void)
+{
+    const CpuSet nowhere = { 0 };
+
+    return sched_setaffinity(0, sizeof(nowhere), (const cpu_set_t *)&nowhere) &&
+           errno == EINVAL;
+}
+
+unsigned prefault_places_cpus(const PrefaultPlaces *places)
+{
+    CpuSet all = { 0 };
+
+    assert(bql_locked());
+    if (!places) {
+        places_cpus_of_vcpus(-1, &all);
+    } else if (places_may_move()) {
+        for (unsigned i = 0; i < places->all->len; i++) {
+            const Place *place = &g_array_index(places->all, Place, i);
+            const CpuSet *set = bitmap_empty(place->cpus.bits, CPUS_MAX)
+                                ? &places->own : &place->cpus;
+
+            bitmap_or(all.bits, all.bits, set->bits, CPUS_MAX);
+        }
+    } else {
+        all = places->own;
+    }
+    return MAX(1, bitmap_count_one(all.bits, CPUS_MAX));
+}
+
 int prefault_places_enter(const PrefaultPlaces *places, unsigned number)
 {
     const Place *place = &g_array_index(places->all, Place, number);

@@ -50,6 +50,21 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultPlaces, prefault_places_free)
 unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
 
 /**
+ * prefault_places_cpus: on how many CPUs can workers run?
+ * @places: all places of a run; NULL: its workers go to none, but wait for
+ *          vCPUs
+ *
+ * If threads may move themselves, the CPUs of all places together; else those
+ * that QEMU may use, because workers stay there.  Without places the CPUs that
+ * vCPUs may use.
+ *
+ * Context: BQL, the thread that will start the workers.
+ *
+ * Returns: the number, 1 or more.
+ */
+unsigned prefault_places_cpus(const PrefaultPlaces *places);
+
+/**
  * prefault_places_enter: let the calling thread take memory of a place
  * @places: the places; not changed
  * @number: which one

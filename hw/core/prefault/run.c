@@ -12,17 +12,14 @@
 #include "qemu/main-loop.h"
 #include "qemu/queue.h"
 #include "qemu/timer.h"
-#include "qemu/units.h"
 #include "qapi/error.h"
 #include "gate.h"
 #include "host-limits.h"
 #include "room.h"
 #include "run.h"
 #include "steps.h"
+#include "threads.h"
 #include "trace.h"
-
-/* Less is not worth a thread: zeroing this much takes some 10 ms */
-#define PREFAULT_BYTES_PER_THREAD (64 * MiB)
 
 /*
  * One plan that is worked through.  It lives until its last worker has left,
@@ -152,13 +149,6 @@ static Attempt *run_attempt_new(PrefaultRun *run)
 
 /* Beginning */
 
-static unsigned run_thread_count(uint64_t bytes)
-{
-    /* GLib counts the CPUs of the affinity mask */
-    return MAX(1, MIN(g_get_num_processors(),
-                      bytes / PREFAULT_BYTES_PER_THREAD));
-}
-
 /* Read guest memory, and begin the figures anew */
 static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
                      PrefaultVia via, GArray *debts)
@@ -225,7 +215,8 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
     run_start_engine(run, !backend ? PREFAULT_STEPS_POPULATE
                           : wish.all ? PREFAULT_STEPS_HELD
                           : PREFAULT_STEPS_HELD_AUTO,
-                     wish.threads ?: run_thread_count(run->figures.total));
+                     wish.threads ?: prefault_threads_count(
+                         steps->places, run->figures.total, ""));
 }
 
 bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
@@ -239,7 +230,8 @@ bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
     run_plan(run, backend, PREFAULT_VIA_VCPU_THREAD,
              prefault_ledger_debts(run->ledger));
     run->started_ns = run->begun_ns;
-    threads = MIN(vcpus->len, threads ?: g_get_num_processors());
+    threads = MIN(vcpus->len,
+                  threads ?: prefault_threads_count(NULL, UINT64_MAX, ""));
     run->attempt->steps.vcpus = g_steal_pointer(&vcpus);
     run_start_engine(run, PREFAULT_STEPS_OWED, threads);
     return true;

@@ -8,15 +8,12 @@
  */
 
 #include "qemu/osdep.h"
-#include <sys/resource.h>
 #include "qemu/madvise.h"
 #include "qemu/main-loop.h"
 #include "residency.h"
 #include "steps.h"
+#include "threads.h"
 #include "trace.h"
-
-/* How much nicer than QEMU's main thread a worker is */
-#define PREFAULT_WORKER_NICE 10
 
 /*
  * A worker waits this long after each call that took a vCPU out of the guest
@@ -24,28 +21,22 @@
  */
 #define PREFAULT_PAUSE_US 1000
 
-/*
- * There may be a worker on each CPU that QEMU may use.  Workers that are nicer
- * than the main thread have all the time that nobody else wants, and the
- * monitor answers sooner.  Linux's niceness is a thread's own.  If a sandbox
- * forbids it the error is dropped: the run is as good, only less polite.
- */
-static void steps_give_way(void)
-{
-    setpriority(PRIO_PROCESS, 0,
-                getpriority(PRIO_PROCESS, getpid()) + PREFAULT_WORKER_NICE);
-}
-
 static void steps_enter(void *opaque, unsigned place)
 {
     PrefaultSteps *steps = opaque;
     int ret = prefault_places_enter(steps->places, place);
 
-    steps_give_way();
+    prefault_threads_give_way();
     trace_prefault_run_enter(place, ret);
     if (ret) {
         qatomic_set(&steps->unplaced, -ret);
     }
+}
+
+/* It stays as nice as QEMU: it sleeps most of the time, and vCPUs map for it */
+static void steps_enter_owed(void *opaque, unsigned place)
+{
+    prefault_threads_leave_real_time();
 }
 
 static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
@@ -192,6 +183,7 @@ static const PrefaultOps steps_ops[] = {
         .done = steps_done,
     },
     [PREFAULT_STEPS_OWED] = {
+        .enter = steps_enter_owed,
         .present = steps_present,
         .populate = steps_populate,
         .map = steps_map_paced,
