@@ -220,6 +220,8 @@ class Limits(LimitTest):
                 limit = getattr(self, f'limit_{name}')()
                 qemu = self.start(limit, inject=SLOW)
                 qemu.qmp('cont')
+                # At the beginning there was enough, as far as can be known
+                self.until(lambda: self.query(qemu)['populated'], 'begun')
                 self.sh(limit.tight)
                 self.assertEqual(self.query(qemu)['status'], 'active')
                 self.assert_run_fails(qemu, POPULATING_FAILED)

@@ -80,6 +80,17 @@ static void test_anonymous(void)
     unmap_memory(&b);
 }
 
+/* The shared side says nothing of the private one, which cannot be asked */
+static void test_private_side(void)
+{
+    PrefaultBacking b = map_anonymous();
+
+    b.is_private = true;
+    memset(b.host, 1, SIZE);
+    assert_takes(&b, SIZE);
+    unmap_memory(&b);
+}
+
 static void test_memfd(void)
 {
     PrefaultBacking b = map_memfd(MAP_SHARED);
@@ -368,6 +379,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, test) g_test_add_func("/prefault/room/" name, test)
     ADD("present/anonymous", test_anonymous);
+    ADD("present/private-side", test_private_side);
     ADD("present/memfd", test_memfd);
     ADD("present/private-holes", test_private_memfd_takes_holes_twice);
     ADD("present/private-copies", test_private_memfd_takes_copies_once);

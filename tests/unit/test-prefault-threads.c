@@ -14,14 +14,14 @@
 #include <sys/syscall.h>
 #include "qemu/units.h"
 #include "../../hw/core/prefault/threads.h"
-#include "prefault-fake-root.h"
+#include "prefault-fake-host.h"
 
 /* Enough of everything: what is left out of a test is no limit */
 #define CPUS 64
 #define BYTES (64 * GiB)
 
-#define V2 "31 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
-#define V1 "40 31 0:33 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+#define V1_CPU \
+    "40 31 0:33 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
 
 static unsigned fake_cpus;
 
@@ -39,20 +39,20 @@ static unsigned count(void)
 }
 
 /* QEMU is in /upper/lower of either hierarchy */
-static void new_host(const char *mounts)
+static void new_host_with(const char *mounts)
 {
-    root_new();
+    new_host();
     fake_cpus = CPUS;
-    root_put("/proc/self/mountinfo", mounts);
-    root_put("/proc/self/cgroup", "5:cpu,cpuacct:/upper/lower\n"
-                                  "0::/upper/lower\n");
+    put("/proc/self/mountinfo", mounts);
+    put("/proc/self/cgroup", "5:cpu,cpuacct:/upper/lower\n"
+        "0::/upper/lower\n");
 }
 
 static void put_max(const char *cgroup, const char *text)
 {
     g_autofree char *name = g_strdup_printf("/sys/fs/cgroup%s/cpu.max", cgroup);
 
-    root_put(name, text);
+    put(name, text);
 }
 
 static void put_v1(const char *cgroup, const char *quota, const char *period)
@@ -61,17 +61,17 @@ static void put_v1(const char *cgroup, const char *quota, const char *period)
     g_autofree char *quota_name = g_strconcat(dir, "/cpu.cfs_quota_us", NULL);
     g_autofree char *period_name = g_strconcat(dir, "/cpu.cfs_period_us", NULL);
 
-    root_put(quota_name, quota);
-    root_put(period_name, period);
+    put(quota_name, quota);
+    put(period_name, period);
 }
 
 static void test_cpus(void)
 {
-    new_host(V2);
+    new_host_with(V2);
     for (fake_cpus = 1; fake_cpus <= CPUS; fake_cpus++) {
         g_assert_cmpuint(count(), ==, fake_cpus);
     }
-    root_free();
+    free_host();
 }
 
 static void test_bytes(void)
@@ -90,12 +90,12 @@ static void test_bytes(void)
         { UINT64_MAX, CPUS },
     };
 
-    new_host(V2);
+    new_host_with(V2);
     for (int i = 0; i < ARRAY_SIZE(cases); i++) {
         g_assert_cmpuint(prefault_threads_count(places, cases[i].bytes, root),
                          ==, cases[i].threads);
     }
-    root_free();
+    free_host();
 }
 
 /* Whole CPUs, one at least; what is no quota is no limit */
@@ -118,7 +118,7 @@ static const struct {
 
 static void test_v2(void)
 {
-    new_host(V2);
+    new_host_with(V2);
     for (int i = 0; i < ARRAY_SIZE(quotas); i++) {
         g_autofree char *text = g_strdup_printf("%s %s\n", quotas[i].quota,
                                                 quotas[i].period);
@@ -130,24 +130,24 @@ static void test_v2(void)
     g_assert_cmpuint(count(), ==, CPUS);
     put_max("/upper/lower", "100000\n");
     g_assert_cmpuint(count(), ==, CPUS);
-    root_free();
+    free_host();
 }
 
 static void test_v1(void)
 {
-    new_host(V1);
+    new_host_with(V1_CPU);
     for (int i = 0; i < ARRAY_SIZE(quotas); i++) {
         put_v1("/upper/lower", quotas[i].quota, quotas[i].period);
         g_assert_cmpuint(count(), ==, quotas[i].threads);
     }
     put_v1("/upper/lower", "-1\n", "100000\n");
     g_assert_cmpuint(count(), ==, CPUS);
-    root_free();
+    free_host();
 }
 
 static void test_tightest_ancestor_counts(void)
 {
-    new_host(V2 V1);
+    new_host_with(V2 V1_CPU);
     put_max("/upper/lower", "800000 100000\n");
     put_max("/upper", "700000 100000\n");
     put_max("", "600000 100000\n");
@@ -159,19 +159,19 @@ static void test_tightest_ancestor_counts(void)
     /* Where both hierarchies are mounted both apply */
     put_v1("/upper", "300000", "100000");
     g_assert_cmpuint(count(), ==, 3);
-    root_free();
+    free_host();
 }
 
 static void test_the_least_counts(void)
 {
-    new_host(V2);
+    new_host_with(V2);
     put_max("/upper", "500000 100000\n");
     fake_cpus = 6;
     g_assert_cmpuint(count(), ==, 5);
     fake_cpus = 4;
     g_assert_cmpuint(count(), ==, 4);
     g_assert_cmpuint(prefault_threads_count(places, 192 * MiB, root), ==, 3);
-    root_free();
+    free_host();
 }
 
 /* For the calling thread, until its end */
@@ -212,13 +212,13 @@ static void test_setpriority_is_refused(void)
 {
     const char *cannot;
 
-    new_host(V2);
+    new_host_with(V2);
     cannot = g_thread_join(g_thread_new("refused", count_without_setpriority,
                                         NULL));
     if (cannot) {
         g_test_skip(cannot);
     }
-    root_free();
+    free_host();
 }
 
 static void test_this_host(void)

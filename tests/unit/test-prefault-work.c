@@ -299,7 +299,7 @@ static void test_retries_are_bounded(void)
         int err;
         const char *what;
     } cases[] = {
-        { NULL, EAGAIN, "mapping guest memory 0x0-0xfff" },
+        { NULL, EAGAIN, "mapping guest memory 0x0-0x3fffff" },
         { populate_fails, EAGAIN, "populating guest memory 0x0-0x3fffff" },
         { populate_fails, EINTR, "populating guest memory 0x0-0x3fffff" },
     };

@@ -108,7 +108,7 @@ uint64_t prefault_backing_cost(const PrefaultBacking *b, uint8_t *host,
     bool copies = b->fd >= 0 && !b->shared, twice = backing_takes_twice(b);
     uint64_t pages = 0;
 
-    if (!exact) {
+    if (!exact || b->is_private) {
         return twice ? 2 * size : size;
     }
     for (uint64_t at = 0; at < size; at += WINDOW) {

@@ -20,6 +20,8 @@
  * @fd: the file behind it, -1 for anonymous memory
  * @shared: writes go to the file (MAP_SHARED); a private mapping of a file
  *          takes anonymous memory for every page that is written
+ * @is_private: private memory of a confidential guest: what is present at @host
+ *              is its shared side
  * @reserved: hugetlb pages were set aside when it was mapped (no MAP_NORESERVE)
  * @is_bound: its pages must come from @nodes; false: from any node
  * @nodes: host NUMA nodes: bit N is node N
@@ -31,6 +33,7 @@ typedef struct PrefaultBacking {
     size_t page_size;
     int fd;
     bool shared;
+    bool is_private;
     bool reserved;
     bool is_bound;
     unsigned long nodes[BITS_TO_LONGS(PREFAULT_NODES_MAX)];

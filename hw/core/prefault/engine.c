@@ -98,7 +98,8 @@ static void *engine_thread(void *opaque)
 
 /*
  * GLib's thread, for qemu_thread_create() aborts if there can be none.  Signals
- * are for QEMU's main thread.
+ * are for QEMU's main thread, but for those of the thread's own mistakes, which
+ * must not be blocked.
  */
 static bool engine_create_thread(EngineWorker *worker, Error **errp)
 {
@@ -107,6 +108,9 @@ static bool engine_create_thread(EngineWorker *worker, Error **errp)
     sigset_t all, old;
 
     sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     worker->thread = g_thread_try_new(name, engine_thread, worker, &err);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -51,14 +51,16 @@ typedef struct CgroupFiles {
     const char *reclaimable[3];
 } CgroupFiles;
 
-/* Above memory.high threads sleep; above the others the kernel kills */
-static const CgroupFiles limits_memory[] = {
+/* Above memory.max the kernel kills, above memory.high threads sleep */
+static const CgroupFiles limits_memory_v2[] = {
     { NULL, "memory.max", "memory.current",
       { "inactive_file ", "active_file ", "slab_reclaimable " } },
     { NULL, "memory.high", "memory.current",
       { "inactive_file ", "active_file ", "slab_reclaimable " } },
-    { "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-      { "total_inactive_file ", "total_active_file " } },
+};
+static const CgroupFiles limits_memory_v1 = {
+    "memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+    { "total_inactive_file ", "total_active_file " },
 };
 static const CgroupFiles limits_swap = {
     NULL, "memory.swap.max", "memory.swap.current"
@@ -141,8 +143,8 @@ void prefault_limit_memory_cgroup(const char *root, uint64_t want,
     uint64_t swap;
 
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
-    for (int i = 0; i < ARRAY_SIZE(limits_memory); i++) {
-        limits_cgroup(root, &limits_memory[i], want, limit);
+    for (int i = 0; i < ARRAY_SIZE(limits_memory_v2); i++) {
+        limits_cgroup(root, &limits_memory_v2[i], want, limit);
     }
     swap = limit->of ? limits_swap_left(root) : 0;
     if (swap) {
@@ -151,6 +153,8 @@ void prefault_limit_memory_cgroup(const char *root, uint64_t want,
         limit->bytes += swap;
         limit->of = g_strdup_printf("%s and %" PRIu64 " of swap", of, swap);
     }
+    /* How much swap a cgroup of v1 grants is not looked at */
+    limits_cgroup(root, &limits_memory_v1, want, limit);
 }
 
 /* The kernel's name for a file of one page size */

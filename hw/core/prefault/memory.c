@@ -228,6 +228,7 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         /* A guest_memfd takes memory from the same pool as anonymous memory */
         .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
         .shared = !range->is_private && qemu_ram_is_shared(rb),
+        .is_private = range->is_private,
         .reserved = !qemu_ram_is_noreserve(rb),
     };
     backing->is_bound = prefault_nodes_of(memdev, backing->nodes);

@@ -190,6 +190,10 @@ static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
         if (interrupted || ret == -EHWPOISON) {
             work_leave_out(work, &page);
         } else {
+            if (ret == -EAGAIN) {
+                /* Each page of it would take a second */
+                page.size = rest->size;
+            }
             /* Success without progress would go on for ever */
             work_fail(work, "mapping", &page, -ret ?: EIO);
         }
