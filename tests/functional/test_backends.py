@@ -156,8 +156,9 @@ class Backends(ResourceTest):
                           f'{info["elapsed-ms"]} ms')
                     qemu.quit()
                     self.sh(f'rm -f {path}')
-                self.assertGreaterEqual(found['off'], SIZE // 2)
-                self.assertLess(found['on'], found['off'] // 2)
+                # But for those that any run takes, for its threads
+                self.assertGreaterEqual(found['off'] - found['on'],
+                                        SIZE // 2 - 4)
 
     def test_mem_lock(self):
         """Locked at once, or as it is populated: all is, and no fault."""

@@ -31,6 +31,8 @@ def messages():
 def fixed(data):
     """What of a message has to be equal; of the rest, the type."""
     done = data.get('status') == 'completed'
+    # For a moment after a run that was cut short
+    data.pop('threads-left-behind', None)
     return {name: type(value).__name__
             if name in VARYING or name in PROGRESS and not done else value
             for name, value in data.items()}

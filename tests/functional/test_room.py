@@ -357,7 +357,7 @@ class Swap(RoomTest):
         info = self.query(qemu)
         print(f'# note: swapped: {info["swapped"]}')
         self.assertGreater(info['swapped'], 48 * MIB)
-        self.assertIn(f'{info["swapped"]} bytes of QEMU\'s memory went to swap',
+        self.assertIn(f'{info["swapped"]} bytes of QEMU\'s memory are in swap',
                       qemu.stderr)
         qemu.wait_sweep()
 

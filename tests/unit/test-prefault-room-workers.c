@@ -119,6 +119,27 @@ static void test_all_counts_what_is_in_work(void)
     unmap_memory(&b);
 }
 
+/* When pages are looked at, private memory that was taken is not left again */
+static void test_private_memory_is_taken_once(void)
+{
+    PrefaultBacking b[] = { map_anonymous(), map_anonymous() };
+    g_autoptr(PrefaultRoom) room = NULL;
+
+    memset(b[0].host, 1, SIZE);
+    b[1].is_private = true;
+    new_host();
+    room = prefault_room_new(b, 2, true, root);
+    assert_begins(room, &b[1], 0, CHUNK);
+    end(room, &b[1], 0, CHUNK);
+    put_left(with_tables(SIZE - CHUNK));
+    usleep(2 * LOOK_MS * 1000);
+    assert_begins(room, &b[1], 1, CHUNK);
+    end(room, &b[1], 1, CHUNK);
+    free_host();
+    unmap_memory(&b[0]);
+    unmap_memory(&b[1]);
+}
+
 static void test_all_that_is_present_is_not_refused(void)
 {
     PrefaultBacking b = map_anonymous();
@@ -440,6 +461,7 @@ int main(int argc, char **argv)
     prefault_room_free(NULL);
 
 #define ADD(name, test) g_test_add_func("/prefault/room-workers/" name, test)
+    ADD("all/private", test_private_memory_is_taken_once);
     ADD("all/rest", test_all_is_refused_if_the_rest_does_not_fit);
     ADD("all/in-work", test_all_counts_what_is_in_work);
     ADD("all/present", test_all_that_is_present_is_not_refused);

@@ -62,7 +62,7 @@ static void hmp_figures(GString *buf, const PrefaultInfo *info)
                                "that are over\n", info->threads_left_behind);
     }
     if (info->has_swapped) {
-        g_string_append_printf(buf, "swapped:   %" PRIu64 " KiB went to swap\n",
+        g_string_append_printf(buf, "swapped:   %" PRIu64 " KiB in swap\n",
                                info->swapped / KiB);
     }
     g_string_append_printf(buf, "elapsed:   %" PRIu64 " ms\n",

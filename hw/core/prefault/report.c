@@ -188,8 +188,8 @@ static void report_left_out(const PrefaultFigures *f)
         }
     }
     if (f->swapped) {
-        warn_report("prefault: %" PRIu64 " bytes of QEMU's memory went to swap "
-                    "meanwhile, and are not mapped", f->swapped);
+        warn_report("prefault: %" PRIu64 " bytes of QEMU's memory are in swap, "
+                    "and not mapped", f->swapped);
     }
 }
 

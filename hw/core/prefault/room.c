@@ -66,7 +66,7 @@ struct PrefaultRoom {
 static bool room_same_pool(const PrefaultBacking *a, const PrefaultBacking *b)
 {
     return a->page_size == b->page_size && a->reserved == b->reserved &&
-           a->is_bound == b->is_bound &&
+           a->is_private == b->is_private && a->is_bound == b->is_bound &&
            bitmap_equal(a->nodes, b->nodes, PREFAULT_NODES_MAX);
 }
 
@@ -108,23 +108,28 @@ static uint64_t room_cost(const PrefaultRoom *room, const Piece *piece,
 }
 
 /* Count what is left to be taken, without what workers take now */
-static void room_count(PrefaultRoom *room)
+static uint64_t room_count_pool(const PrefaultRoom *room, int number)
 {
-    for (guint i = 0; i < room->pools->len; i++) {
-        g_array_index(room->pools, Pool, i).left = 0;
-    }
+    uint64_t sum = 0;
+
     for (guint i = 0; i < room->pieces->len; i++) {
         const Piece *piece = &g_array_index(room->pieces, Piece, i);
 
-        if (piece->pool >= 0) {
-            g_array_index(room->pools, Pool, piece->pool).left +=
-                room_cost(room, piece, piece->b.host, piece->b.size);
-        }
+        sum += piece->pool == number
+               ? room_cost(room, piece, piece->b.host, piece->b.size) : 0;
     }
+    return sum - MIN(g_array_index(room->pools, Pool, number).in_work, sum);
+}
+
+/* Private memory cannot be asked again: what is left of it is known */
+static void room_count(PrefaultRoom *room)
+{
     for (guint i = 0; i < room->pools->len; i++) {
         Pool *pool = &g_array_index(room->pools, Pool, i);
 
-        pool->left -= MIN(pool->in_work, pool->left);
+        if (!room->exact || !pool->like.is_private) {
+            pool->left = room_count_pool(room, i);
+        }
     }
 }
 

@@ -45,7 +45,8 @@ struct PrefaultRun {
     bool stale;                     /* was invalidated, perhaps too late */
     bool private_taken;             /* a run has completed */
     PrefaultFigures figures;
-    uint64_t swapped;               /* of QEMU when it began */
+    uint64_t present;               /* a run left all of so much present */
+    uint64_t present_rss;           /* QEMU's resident pages then */
     int64_t started_ns;
     int64_t begun_ns;               /* with this plan */
     Error *error;                   /* the first failure, or NULL */
@@ -149,6 +150,28 @@ static Attempt *run_attempt_new(PrefaultRun *run)
 
 /* Beginning */
 
+/* QEMU's resident memory in pages; 0 if that cannot be known */
+static uint64_t run_resident_pages(void)
+{
+    g_autofree char *statm = NULL;
+    unsigned long long size, resident;
+
+    return g_file_get_contents("/proc/self/statm", &statm, NULL, NULL) &&
+           sscanf(statm, "%llu %llu", &size, &resident) == 2 ? resident : 0;
+}
+
+/*
+ * To look at every page of memory that is present takes longer than the run.
+ * It is, unless QEMU has given memory back since, as a balloon does.
+ */
+static bool run_is_present(const PrefaultRun *run)
+{
+    uint64_t resident = run_resident_pages();
+
+    return resident && run->present == run->figures.total &&
+           resident >= run->present_rss;
+}
+
 /* Read guest memory, and begin the figures anew */
 static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
                      PrefaultVia via, GArray *debts)
@@ -201,10 +224,9 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
 
     run_plan(run, backend, PREFAULT_VIA_DESCRIPTOR, NULL);
     run->started_ns = again ? run->started_ns : run->begun_ns;
-    run->swapped = again ? run->swapped : prefault_limits_swapped("");
     run->figures.elapsed_ns = run->begun_ns - run->started_ns;
     steps = &run->attempt->steps;
-    if (wish.check) {
+    if (wish.check && !run_is_present(run)) {
         steps->room = prefault_memory_room(&run->attempt->memory, wish.all,
                                            !run->private_taken);
     }
@@ -321,10 +343,12 @@ static void run_forgive(const Attempt *attempt)
 static void run_complete(PrefaultRun *run)
 {
     if (!run->attempt->debts) {
-        uint64_t swapped = prefault_limits_swapped("");
+        const PrefaultProgress *p = &run->figures.progress;
 
         run->private_taken = true;
-        run->figures.swapped = swapped - MIN(run->swapped, swapped);
+        run->figures.swapped = prefault_limits_swapped("");
+        run->present = p->populated == run->figures.total ? p->populated : 0;
+        run->present_rss = run_resident_pages();
     } else if (!run->figures.progress.later) {
         run_forgive(run->attempt);
     }

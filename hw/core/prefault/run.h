@@ -23,7 +23,7 @@
  * @active: it is under way
  * @threads: number of workers
  * @threads_wanted: number of workers that there should be
- * @swapped: bytes by which QEMU's memory in swap grew, once it has completed
+ * @swapped: bytes of QEMU's memory in swap, once it has completed
  * @unplaced: errno of a worker that could not go to its place, or 0
  * @elapsed_ns: since the run was begun the first time
  * @worked_ns: since it was begun with this plan

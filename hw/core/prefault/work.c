@@ -178,8 +178,9 @@ static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
                              int ret)
 {
     bool interrupted = ret == -EINTR || ret == -ETIME;
+    bool busy = interrupted || ret == -EAGAIN;
 
-    if (work_is_not_yet(ret) || (interrupted && work->ops->patient)) {
+    if (work_is_not_yet(ret) || (busy && work->ops->patient)) {
         work_leave_for_later(work, rest);
     } else if (ret == -ECANCELED) {
         prefault_work_stop(work, PREFAULT_OUTCOME_STALE);

@@ -45,9 +45,9 @@
  *       only.
  * @tolerant: true: after a failure the memory is left out, and the run goes on;
  *            false: a failure ends the run.
- * @patient: true: memory whose mapping is interrupted for ever is left for
- *           later, and another run tries again.  false: it is left out page by
- *           page.
+ * @patient: true: memory whose mapping is interrupted for ever, or always
+ *           -EAGAIN, is left for later, and another run tries again.  false: it
+ *           is left out page by page, or a failure.
  * @settle: @piece was mapped, or, if not @mapped, need not or cannot be.  NULL
  *          if the caller does not want to know.
  * @later: @piece is left for later.  NULL likewise.
