@@ -227,6 +227,14 @@ void prefault_limit_host(const char *root, PrefaultLimit *limit)
     }
 }
 
+uint64_t prefault_limits_resident(const char *root)
+{
+    g_autofree char *text = prefault_cgroup_read("%s/proc/self/statm", root);
+    uint64_t resident;
+
+    return text && sscanf(text, "%*u %" SCNu64, &resident) == 1 ? resident : 0;
+}
+
 uint64_t prefault_limits_swapped(const char *root)
 {
     g_autofree char *text = prefault_cgroup_read("%s/proc/self/status", root);

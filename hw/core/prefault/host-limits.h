@@ -63,6 +63,14 @@ void prefault_limit_hugetlb_cgroup(const char *root, size_t page_size,
 void prefault_limit_host(const char *root, PrefaultLimit *limit);
 
 /**
+ * prefault_limits_resident: how much of QEMU's memory is resident
+ * @root: as above
+ *
+ * Returns: pages; 0 if that cannot be known.
+ */
+uint64_t prefault_limits_resident(const char *root);
+
+/**
  * prefault_limits_swapped: how much of QEMU's memory is in swap
  * @root: as above
  *

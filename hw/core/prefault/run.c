@@ -23,9 +23,8 @@
 
 /*
  * One plan that is worked through.  It lives until its last worker has left,
- * which the kernel may put off for as long as it likes: memory.high makes a
- * thread sleep, and so does a file system that does not answer.  Nobody waits
- * for that with the BQL.
+ * which the kernel may put off for as long as it likes (memory.high, a file
+ * system that does not answer).  Nobody waits for that with the BQL.
  */
 typedef struct Attempt {
     PrefaultRun *run;               /* NULL: it is over, but for its workers */
@@ -73,8 +72,6 @@ void prefault_run_free(PrefaultRun *run)
         g_free(run);
     }
 }
-
-/* Attempts */
 
 static void run_attempt_free(Attempt *attempt)
 {
@@ -148,25 +145,13 @@ static Attempt *run_attempt_new(PrefaultRun *run)
     return attempt;
 }
 
-/* Beginning */
-
-/* QEMU's resident memory in pages; 0 if that cannot be known */
-static uint64_t run_resident_pages(void)
-{
-    g_autofree char *statm = NULL;
-    unsigned long long size, resident;
-
-    return g_file_get_contents("/proc/self/statm", &statm, NULL, NULL) &&
-           sscanf(statm, "%llu %llu", &size, &resident) == 2 ? resident : 0;
-}
-
 /*
  * To look at every page of memory that is present takes longer than the run.
  * It is, unless QEMU has given memory back since, as a balloon does.
  */
 static bool run_is_present(const PrefaultRun *run)
 {
-    uint64_t resident = run_resident_pages();
+    uint64_t resident = prefault_limits_resident("");
 
     return resident && run->present == run->figures.total &&
            resident >= run->present_rss;
@@ -283,8 +268,6 @@ void prefault_run_work_here(PrefaultRun *run, int64_t budget_ns)
     prefault_engine_work(run->attempt->engine, run_may_go_on, &until_ns);
 }
 
-/* Ending */
-
 void prefault_run_stop_here(PrefaultRun *run)
 {
     assert(bql_locked());
@@ -348,7 +331,7 @@ static void run_complete(PrefaultRun *run)
         run->private_taken = true;
         run->figures.swapped = prefault_limits_swapped("");
         run->present = p->populated == run->figures.total ? p->populated : 0;
-        run->present_rss = run_resident_pages();
+        run->present_rss = prefault_limits_resident("");
     } else if (!run->figures.progress.later) {
         run_forgive(run->attempt);
     }
