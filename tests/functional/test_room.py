@@ -16,7 +16,7 @@ from test_limits import LimitTest, SENTENCES, TAKES
 THP = '/sys/kernel/mm/transparent_hugepage/enabled'
 GUEST = 256                     # MiB of guest memory
 STEPS = (range(17) if os.environ.get('PREFAULT_LONG')
-         else (0, 1, 2, 3, 4, 6, 16))
+         else (0, 1, 3, 4, 6, 16))
 ANSWER_MS = 1000                # of QMP: emulated, and beside other work
 
 
