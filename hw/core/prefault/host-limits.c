@@ -219,7 +219,8 @@ void prefault_limit_host(const char *root, PrefaultLimit *limit)
         g_strdup_printf(", ZFS's ARC gives back %" PRIu64, arc);
 
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
-    if (available) {
+    /* 0 is the figure of a host that has nothing left */
+    if (text && strstr(text, "MemAvailable:")) {
         limit->bytes = available + swap + arc;
         limit->of = g_strdup_printf(
             "the host has %" PRIu64 " (MemAvailable %" PRIu64 ", SwapFree %"

@@ -47,7 +47,7 @@ bool prefault_start(Error **errp);
  * prefault_cancel: end a run at the user's request
  * @errp: set if nothing runs
  *
- * Waits until the workers are gone.  With mode auto a guest that waited goes
+ * Waits for no worker.  With mode auto a guest that waited goes
  * on; with mode on it stays stopped, or is stopped if it was being reset.
  *
  * Context: BQL, main thread.

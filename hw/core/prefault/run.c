@@ -42,7 +42,7 @@ struct PrefaultRun {
     void (*done)(void);
     Attempt *attempt;               /* NULL unless the run is under way */
     bool stale;                     /* was invalidated, perhaps too late */
-    bool private_taken;             /* a run has completed */
+    bool private_taken;             /* a run has mapped all of it */
     PrefaultFigures figures;
     uint64_t present;               /* a run left all of so much present */
     uint64_t present_rss;           /* QEMU's resident pages then */
@@ -328,9 +328,10 @@ static void run_complete(PrefaultRun *run)
     if (!run->attempt->debts) {
         const PrefaultProgress *p = &run->figures.progress;
 
-        run->private_taken = true;
+        run->private_taken = p->private_mapped == run->figures.total_private;
         run->figures.swapped = prefault_limits_swapped("");
-        run->present = p->populated == run->figures.total ? p->populated : 0;
+        run->present = p->populated == run->figures.total &&
+                       !run->figures.swapped ? p->populated : 0;
         run->present_rss = prefault_limits_resident("");
     } else if (!run->figures.progress.later) {
         run_forgive(run->attempt);
