@@ -244,6 +244,19 @@ static bool room_fits_host(PrefaultRoom *room, size_t huge_page, Error **errp)
            room_fits(room, room_sum(room, huge_page, huge_page), &host, errp);
 }
 
+/* The limits of the host are for all pools with pages of one size together */
+static bool room_is_first_of_size(const PrefaultRoom *room, guint number)
+{
+    size_t size = g_array_index(room->pools, Pool, number).huge_page;
+
+    for (guint i = 0; i < number; i++) {
+        if (g_array_index(room->pools, Pool, i).huge_page == size) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /*
  * Only a lack of ordinary memory kills.  Without a huge page, or space behind a
  * file, populating fails cleanly, and what workers are about to take cannot be
@@ -254,9 +267,12 @@ static bool room_has_all(PrefaultRoom *room, Error **errp)
     for (guint i = 0; i < room->pools->len; i++) {
         const Pool *pool = &g_array_index(room->pools, Pool, i);
 
-        if (!(pool->huge_page && room->begun) &&
-            !(room_fits_nodes(room, pool, errp) &&
-              room_fits_host(room, pool->huge_page, errp))) {
+        if (pool->huge_page && room->begun) {
+            continue;
+        }
+        if (!room_fits_nodes(room, pool, errp) ||
+            (room_is_first_of_size(room, i) &&
+             !room_fits_host(room, pool->huge_page, errp))) {
             return false;
         }
     }

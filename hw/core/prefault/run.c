@@ -32,7 +32,6 @@ typedef struct Attempt {
     PrefaultEngine *engine;         /* NULL: nothing was begun */
     PrefaultMemory memory;
     GArray *debts;                  /* it is to settle these; NULL: none */
-    QEMUBH *done;                   /* the workers have nothing left to do */
     QLIST_ENTRY(Attempt) next;      /* in run_left_behind */
 } Attempt;
 
@@ -80,7 +79,7 @@ static void run_attempt_free(Attempt *attempt)
     prefault_memory_clear(&attempt->memory);
     g_clear_pointer(&attempt->steps.vcpus, g_ptr_array_unref);
     g_clear_pointer(&attempt->debts, g_array_unref);
-    g_clear_pointer(&attempt->done, qemu_bh_delete);
+    g_clear_pointer(&attempt->steps.done, qemu_bh_delete);
     g_free(attempt);
 }
 
@@ -137,10 +136,9 @@ static Attempt *run_attempt_new(PrefaultRun *run)
 
     attempt->run = run;
     if (run->done) {
-        attempt->done = aio_bh_new_guarded(iohandler_get_aio_context(),
-                                           run_attempt_done, attempt, NULL);
+        attempt->steps.done = aio_bh_new_guarded(
+            iohandler_get_aio_context(), run_attempt_done, attempt, NULL);
     }
-    attempt->steps.done = attempt->done;
     attempt->steps.ledger = run->ledger;
     return attempt;
 }
@@ -198,7 +196,7 @@ static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
     run->figures.threads = prefault_engine_workers(attempt->engine, NULL);
     run->figures.threads_wanted = threads;
     if (threads && !run->figures.threads) {
-        qemu_bh_schedule(attempt->done);
+        qemu_bh_schedule(attempt->steps.done);
     }
 }
 
