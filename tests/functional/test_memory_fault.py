@@ -211,14 +211,18 @@ class Poison(PrivateTest):
         """One without."""
         return self.touched(0, self.running, prefault, mem='64M', **options)
 
-    def test_guest_that_cannot_be_told(self):
-        qemu, event = self.poisoned(cpu='host,-mca')
+    def assert_fatal(self, qemu, event, flags):
+        """The guest cannot be told: it is stopped, with event and message."""
         self.assertEqual(event.data['recipient'], 'hypervisor')
         self.assertEqual(event.data['action'], 'fatal')
         self.assert_stopped(
             qemu, f'KVM_EXIT_MEMORY_FAULT: guest address {RAM:#x}, size '
-            f"0x1000, flags 0x8, memory region 'microvm.ram': the host's "
+            f"0x1000, flags {flags}, memory region 'microvm.ram': the host's "
             'memory is poisoned')
+
+    def test_guest_that_cannot_be_told(self):
+        qemu, event = self.poisoned(cpu='host,-mca')
+        self.assert_fatal(qemu, event, '0x8')
         self.assertEqual(self.conversions(qemu)['poisoned'], 1)
         self.assert_reset_mends(qemu)
         qemu.sweep()
@@ -244,13 +248,7 @@ class Poison(PrivateTest):
 
     def test_ordinary_guest_that_cannot_be_told(self):
         qemu = self.ordinary(cpu='host,-mca')
-        event = qemu.wait_event('MEMORY_FAILURE')
-        self.assertEqual(event.data['recipient'], 'hypervisor')
-        self.assertEqual(event.data['action'], 'fatal')
-        self.assert_stopped(
-            qemu, f'KVM_EXIT_MEMORY_FAULT: guest address {RAM:#x}, size '
-            f"0x1000, flags 0x0, memory region 'microvm.ram': the host's "
-            'memory is poisoned')
+        self.assert_fatal(qemu, qemu.wait_event('MEMORY_FAILURE'), '0x0')
         self.assert_reset_mends(qemu)
         self.assert_ended_well(qemu)
 
