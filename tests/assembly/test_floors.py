@@ -28,6 +28,7 @@ FLOORS = {
         run
         memory steps
         room
+        pools
         backing engine nodes threads
         host-limits ledger options places residency work
         cgroup gate plan space stub

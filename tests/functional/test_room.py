@@ -402,6 +402,25 @@ class Threads(RoomTest):
         self.assert_cont_succeeds(qemu)
 
 
+class OnlyRead(RoomTest):
+    """Memory that was read and never written is not there yet."""
+
+    def test_zero_page(self):
+        self.set_thp('never')
+        path = self.group()
+        qemu, _ = self.in_group(path)
+        qemu.qmp('pmemsave', val=0, size=GUEST * MIB, filename='/dev/null')
+        self.limit(path, memory_max=self.used(path) + GUEST // 4 * MIB)
+        qemu.qmp('cont')
+        done = self.completed(qemu)
+        self.assertEqual(done.data['status'], 'failed', done.data)
+        self.assertRegex(done.data['error'], SENTENCES['cgroup'].format('/.*'))
+        self.limit(path, memory_max='max')
+        self.assert_cont_succeeds(qemu)
+        self.assertEqual(qemu.quit()[0], 0)
+        self.assertIn('oom_kill 0', self.machine.read(f'{path}/memory.events'))
+
+
 class Incoming(RoomTest):
     """An incoming guest's memory is looked at before its stream comes."""
 

@@ -29,7 +29,7 @@ static void assert_memory_cgroup(uint64_t bytes, const char *of)
 {
     PrefaultLimit limit;
 
-    prefault_limit_memory_cgroup(root, UINT64_MAX, &limit);
+    prefault_limit_memory_cgroup(root, UINT64_MAX, true, &limit);
     assert_limit(limit, bytes, of);
 }
 
@@ -37,7 +37,7 @@ static void assert_host(uint64_t bytes, const char *of)
 {
     PrefaultLimit limit;
 
-    prefault_limit_host(root, &limit);
+    prefault_limit_host(root, true, &limit);
     assert_limit(limit, bytes, of);
 }
 
@@ -46,7 +46,7 @@ static void assert_nodes(const unsigned long *nodes, uint64_t bytes,
 {
     PrefaultLimit limit;
 
-    prefault_limit_nodes(root, nodes, &limit);
+    prefault_limit_nodes(root, nodes, true, &limit);
     assert_limit(limit, bytes, of);
 }
 
@@ -146,9 +146,9 @@ static void test_cgroup_that_leaves_enough_is_no_limit(void)
     new_host();
     put("/proc/self/cgroup", "0::/vm\n");
     put_cgroup("/vm", "8192", "4096", "inactive_file 4096\n");
-    prefault_limit_memory_cgroup(root, 4096, &limit);
+    prefault_limit_memory_cgroup(root, 4096, true, &limit);
     assert_limit(limit, 0, NULL);
-    prefault_limit_memory_cgroup(root, 4097, &limit);
+    prefault_limit_memory_cgroup(root, 4097, true, &limit);
     assert_limit(limit, 8192, "cgroup /vm leaves 8192 (memory.max 8192, "
                  "memory.current 4096, of which 4096 can be reclaimed)");
     free_host();

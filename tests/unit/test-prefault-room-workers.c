@@ -23,6 +23,9 @@
 /* Limits are read again after this time; a test of that has to be faster */
 #define LOOK_MS 50
 
+/* A worker waits so long for another one that is stuck */
+#define WAIT_MS 2000
+
 static uint8_t *chunk_of(const PrefaultBacking *b, unsigned index)
 {
     return (uint8_t *)b->host + index * CHUNK;
@@ -35,6 +38,11 @@ static void put_left(uint64_t bytes)
 
     put("/proc/self/cgroup", "0::/vm\n");
     put_cgroup("/vm", max, "0", "");
+}
+
+static void wait_for_next_look(void)
+{
+    g_usleep((LOOK_MS + 1) * 1000);
 }
 
 static void assert_begins(PrefaultRoom *room, const PrefaultBacking *b,
@@ -96,6 +104,7 @@ static void test_all_is_refused_if_the_rest_does_not_fit(void)
         assert_refused(room, &b, 1, rest, rest - 1);
     }
     put_left(rest);
+    wait_for_next_look();
     take(room, &b, 1);
     free_host();
     unmap_memory(&b);
@@ -132,7 +141,7 @@ static void test_private_memory_is_taken_once(void)
     assert_begins(room, &b[1], 0, CHUNK);
     end(room, &b[1], 0, CHUNK);
     put_left(with_tables(SIZE - CHUNK));
-    usleep(2 * LOOK_MS * 1000);
+    wait_for_next_look();
     assert_begins(room, &b[1], 1, CHUNK);
     end(room, &b[1], 1, CHUNK);
     free_host();
@@ -180,7 +189,29 @@ static void test_chunks_are_taken_until_room_ends(void)
     assert_begins(room, &b, 3, CHUNK / 2);
     end(room, &b, 3, CHUNK / 2);
     put_left(need);
+    wait_for_next_look();
     take(room, &b, 2);
+    free_host();
+    unmap_memory(&b);
+}
+
+/* Less than was refused is looked at, and so is all when some worker ends */
+static void test_refusal_stands_for_a_while(void)
+{
+    PrefaultBacking b = map_anonymous();
+    g_autoptr(PrefaultRoom) room = NULL;
+    uint64_t need = with_tables(CHUNK);
+
+    new_host();
+    room = prefault_room_new(&b, 1, false, root);
+    put_left(need - 1);
+    assert_refused(room, &b, 0, need, need - 1);
+    put_left(need);
+    assert_refused(room, &b, 1, need, need - 1);
+    memset(chunk_of(&b, 2), 1, CHUNK / 2);
+    assert_begins(room, &b, 2, CHUNK / 2);
+    end(room, &b, 2, CHUNK / 2);
+    take(room, &b, 1);
     free_host();
     unmap_memory(&b);
 }
@@ -263,6 +294,8 @@ static void test_workers_do_not_wait_for_ever(void)
     g_autoptr(PrefaultRoom) room = NULL;
     Worker workers[CHUNKS - 1];
     unsigned in_work = 0;
+    uint64_t cost;
+    int64_t start;
 
     new_host();
     room = prefault_room_new(&b, 1, false, root);
@@ -270,6 +303,11 @@ static void test_workers_do_not_wait_for_ever(void)
     assert_begins(room, &b, 0, CHUNK);
     start_workers(workers, CHUNKS - 1, room, &b, 1, &in_work);
     join_workers(workers, CHUNKS - 1, false);
+    /* They have waited: nobody else does, until something ends */
+    start = g_get_monotonic_time();
+    g_assert_false(prefault_room_begin(room, chunk_of(&b, 1), CHUNK, &cost,
+                                       NULL));
+    g_assert_cmpint(g_get_monotonic_time() - start, <, WAIT_MS * 1000 / 2);
     end(room, &b, 0, CHUNK);
     take(room, &b, 1);
     free_host();
@@ -357,7 +395,7 @@ static void test_limits_are_read_after_a_while(void)
     put_available(1000 * CHUNK);
     take(room, &b, 0);
     put_left(0);
-    g_usleep((LOOK_MS + 1) * 1000);
+    wait_for_next_look();
     assert_refused(room, &b, 1, with_tables(CHUNK), 0);
     free_host();
     unmap_memory(&b);
@@ -378,6 +416,7 @@ static void test_pools_are_looked_at_once(void)
     put(pool, "3");
     for (int i = 0; i < 3; i++) {
         g_assert_false(prefault_room_begin(room, b.host, CHUNK, &cost, NULL));
+        wait_for_next_look();
     }
     put(pool, "4");
     assert_begins(room, &b, 0, CHUNK);
@@ -410,6 +449,7 @@ static void test_space_is_looked_at_first(void)
         g_assert_false(prefault_room_begin(all, b.host, CHUNK, &cost, NULL));
         g_assert_true(prefault_room_begin(some, b.host, CHUNK, &cost, NULL));
         prefault_room_end(some, b.host, cost);
+        wait_for_next_look();
     }
     free_host();
     unmap_memory(&b);
@@ -449,6 +489,7 @@ static void test_memory_outside(void)
         end(room, &b, i, 0);
     }
     assert_refused(room, &b, 1, with_tables(2 * CHUNK), 0);
+    wait_for_next_look();
     assert_refused(room, &b, 3, with_tables(2 * CHUNK), 0);
     free_host();
     unmap_memory(&b);
@@ -466,6 +507,7 @@ int main(int argc, char **argv)
     ADD("all/in-work", test_all_counts_what_is_in_work);
     ADD("all/present", test_all_that_is_present_is_not_refused);
     ADD("some/until-room-ends", test_chunks_are_taken_until_room_ends);
+    ADD("some/refusal", test_refusal_stands_for_a_while);
     ADD("threads/turns", test_workers_take_turns);
     ADD("threads/stuck", test_workers_do_not_wait_for_ever);
     ADD("threads/present", test_present_chunk_does_not_wait);

@@ -8,6 +8,7 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
@@ -80,6 +81,51 @@ static void test_anonymous(void)
     unmap_memory(&b);
 }
 
+/* A read leaves the zero page, which the first write replaces */
+static void test_zero_page_takes_all(void)
+{
+    PrefaultBacking b = map_anonymous();
+    g_autofree char *zeros = g_malloc0(SIZE);
+    uint64_t before = prefault_limits_resident("");
+
+    g_assert_cmpint(memcmp(b.host, zeros, SIZE), ==, 0);
+    if ((prefault_limits_resident("") - before) *
+        qemu_real_host_page_size() > SIZE / 2) {
+        g_test_skip("this kernel gives memory to who reads");
+    } else {
+        assert_takes(&b, SIZE);
+        memset(b.host, 1, SIZE / 2);
+        assert_takes(&b, SIZE / 2);
+    }
+    unmap_memory(&b);
+}
+
+/* A page that is not ours alone, as one that KSM has merged, is copied */
+static void test_shared_page_takes_its_copy(void)
+{
+    PrefaultBacking b = map_anonymous();
+    int status;
+    pid_t child;
+
+    memset(b.host, 1, SIZE);
+    assert_takes(&b, 0);
+    child = fork();
+    if (!child) {
+        /* If an assertion fails nobody else would end it */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pause();
+        _exit(0);
+    }
+    g_assert_cmpint(child, >, 0);
+    assert_takes(&b, SIZE);
+    memset(b.host, 1, SIZE / 2);
+    assert_takes(&b, SIZE / 2);
+    kill(child, SIGKILL);
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    assert_takes(&b, 0);
+    unmap_memory(&b);
+}
+
 /* The shared side says nothing of the private one, which cannot be asked */
 static void test_private_side(void)
 {
@@ -88,6 +134,14 @@ static void test_private_side(void)
     b.is_private = true;
     memset(b.host, 1, SIZE);
     assert_takes(&b, SIZE);
+    b.private_taken = SIZE / 4;
+    assert_takes(&b, SIZE / 4 * 3);
+    g_assert_cmpuint(prefault_backing_cost(&b, b.host, SIZE / 2, true), ==,
+                     SIZE / 4);
+    g_assert_cmpuint(prefault_backing_cost(&b, b.host + SIZE / 4, SIZE / 4,
+                                           true), ==, SIZE / 4);
+    b.private_taken = SIZE;
+    assert_takes(&b, 0);
     unmap_memory(&b);
 }
 
@@ -205,6 +259,67 @@ static void test_host(void)
     assert_no_room(&b, need, limit);
     free_host();
     unmap_memory(&b);
+}
+
+/* Swap is room for what can go there, in a cgroup and on the host */
+static void test_pinned(void)
+{
+    PrefaultBacking b[] = { map_anonymous(), map_anonymous() };
+    uint64_t need = with_tables(SIZE), less = need - KiB;
+    g_autofree char *text = g_strdup_printf(
+        "MemAvailable: %" PRIu64 " kB\nSwapFree: 99999 kB\n", less / KiB);
+    g_autofree char *limit = g_strdup_printf(
+        "the host has %" PRIu64 " (MemAvailable %" PRIu64 ")", less, less);
+    g_autofree char *refusal = refusal_new(need, limit);
+
+    new_host();
+    put("/proc/meminfo", text);
+    assert_room(b, 2, NULL);
+    b[1].is_pinned = true;
+    assert_room(b, 2, refusal);
+    assert_room(&b[1], 1, refusal);
+    put("/proc/meminfo", "SwapFree: 99999 kB\n");
+    put("/proc/self/cgroup", "0::/vm\n");
+    put_cgroup("/vm", "4096", "0", "");
+    assert_room(b, 1, NULL);
+    assert_room(b, 2, "guest memory takes 10502144 bytes more, cgroup /vm "
+                "leaves 4096 (memory.max 4096, memory.current 0, of which 0 "
+                "can be reclaimed)");
+    free_host();
+    unmap_memory(&b[0]);
+    unmap_memory(&b[1]);
+}
+
+/* What is bound to node 1 only takes room of what may come from 0 or 1 */
+static void test_nodes_overlap(void)
+{
+    PrefaultBacking b[] = { map_anonymous(), map_anonymous() };
+    uint64_t need = with_tables(2 * SIZE);
+    g_autofree char *node_1 = g_strdup_printf(
+        "Node 1 MemTotal: 9 kB\nNode 1 MemFree: %" PRIu64 " kB\n",
+        need / KiB - 1);
+    g_autofree char *limit = g_strdup_printf(
+        "host node 0 and 1 has %" PRIu64 " free or easy to reclaim",
+        need - KiB);
+    g_autofree char *refusal = refusal_new(need, limit);
+
+    for (int i = 0; i < 2; i++) {
+        b[i].is_bound = true;
+        b[i].nodes[0] = BIT(1) | i;
+    }
+    new_host();
+    put("/sys/devices/system/node/node0/meminfo",
+        "Node 0 MemTotal: 9 kB\nNode 0 MemFree: 1 kB\n");
+    put("/sys/devices/system/node/node1/meminfo", node_1);
+    assert_room(b, 2, NULL);
+    put("/sys/devices/system/node/node0/meminfo",
+        "Node 0 MemTotal: 9 kB\nNode 0 MemFree: 0 kB\n");
+    assert_room(b, 1, NULL);
+    assert_room(&b[1], 1, NULL);
+    assert_room(b, 2, refusal);
+    free_host();
+    unmap_memory(&b[0]);
+    unmap_memory(&b[1]);
 }
 
 /* Node 1 has 15 KiB, node 0 more than is needed */
@@ -379,6 +494,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, test) g_test_add_func("/prefault/room/" name, test)
     ADD("present/anonymous", test_anonymous);
+    ADD("present/zero-page", test_zero_page_takes_all);
+    ADD("present/shared-page", test_shared_page_takes_its_copy);
     ADD("present/private-side", test_private_side);
     ADD("present/memfd", test_memfd);
     ADD("present/private-holes", test_private_memfd_takes_holes_twice);
@@ -387,7 +504,9 @@ int main(int argc, char **argv)
     ADD("present/device", test_device);
     ADD("cgroup", test_cgroup);
     ADD("host", test_host);
+    ADD("pinned", test_pinned);
     ADD("nodes", test_nodes);
+    ADD("nodes/overlap", test_nodes_overlap);
     ADD("hugetlb/pool", test_hugetlb);
     ADD("hugetlb/nodes", test_hugetlb_nodes);
     ADD("hugetlb/cgroup", test_hugetlb_cgroup);

@@ -140,6 +140,25 @@ static void test_private_chunk_without_room_is_skipped(void)
     assert_skipped(f, PREFAULT_SKIP_REASON_NO_ROOM, 2 * CHUNK, CHUNK);
 }
 
+/* The next run tries again */
+static void test_chunk_without_room_is_for_later_if_patient(void)
+{
+    PrefaultOps patient = fake_ops;
+    g_autoptr(Fake) f = fake_new(PAGE);
+    PrefaultProgress progress;
+
+    patient.tolerant = patient.patient = true;
+    patient.later = NULL;
+    f->begin = refuse_bad;
+    add_bad(f, CHUNK);
+    fake_start_ops(f, &patient, 2);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+    prefault_engine_progress(f->engine, &progress);
+    g_assert_cmpuint(progress.later, ==, CHUNK);
+    g_assert_cmpuint(progress.mapped, ==, GUEST - CHUNK);
+    assert_skipped(f, PREFAULT_SKIP_REASON_NO_ROOM, 0, 0);
+}
+
 /* Nobody looks for room, nobody ends */
 
 static void test_nobody_needs_to_look(void)
@@ -176,6 +195,7 @@ int main(int argc, char **argv)
     ADD("first", test_first_failure_is_kept);
     ADD("poison", test_poison_is_no_failure);
     ADD("no-room", test_chunk_without_room_is_skipped);
+    ADD("no-room/patient", test_chunk_without_room_is_for_later_if_patient);
     ADD("no-room/private", test_private_chunk_without_room_is_skipped);
     ADD("unwatched", test_nobody_needs_to_look);
     return g_test_run();

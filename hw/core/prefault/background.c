@@ -90,14 +90,19 @@ static void background_finish(void)
     }
 }
 
+/* Takes what there is room for; the rest stays owed */
 static void background_timer(void *opaque)
 {
+    PrefaultRunWish wish = {
+        .threads = prefault_options_threads(),
+        .check = prefault_options_check(),
+    };
+
     if (background.active || !background_owed()) {
         return;
     }
-    background.active = prefault_run_begin_owed(background.run,
-                                                background.backend,
-                                                prefault_options_threads());
+    background.active =
+        prefault_run_begin_owed(background.run, background.backend, wish);
     trace_prefault_background_timer(background_owed(), background.active);
     if (!background.active) {
         background_wake_after_run(false);

@@ -33,8 +33,8 @@ void prefault_background_start(void);
 /**
  * prefault_background_stop: stop, and forget all owed memory
  *
- * Called when another run maps all memory.  Waits for the workers, some
- * milliseconds.
+ * Called when another run maps all memory.  Waits for no worker: what it maps
+ * late is dropped with its run.
  *
  * Context: BQL.
  */

@@ -16,10 +16,11 @@
 /* Bytes whose pages are asked for in one call */
 #define WINDOW (256 * MiB)
 
-/* Bits of an entry of /proc/self/pagemap */
+/* Bits of an entry of /proc/self/pagemap: Linux, admin-guide/mm/pagemap.rst */
 #define PAGEMAP_PRESENT BIT_ULL(63)
 #define PAGEMAP_SWAPPED BIT_ULL(62)
 #define PAGEMAP_OF_FILE BIT_ULL(61)
+#define PAGEMAP_EXCLUSIVE BIT_ULL(56)
 
 /* Pages of a window that are not in memory; if mincore() fails assume all */
 static size_t backing_absent_pages(uint8_t *host, size_t size, size_t page)
@@ -37,31 +38,44 @@ static size_t backing_absent_pages(uint8_t *host, size_t size, size_t page)
     return count - present;
 }
 
-/*
- * Pages of a window that are still the file's, and need memory when they are
- * written.  None if pagemap cannot be read: a guess could refuse a guest that
- * fits.
- */
-static size_t backing_uncopied_pages(uint8_t *host, size_t size, size_t page)
+static bool backing_read_pagemap(uint64_t *entries, size_t first, size_t count)
 {
-    size_t count = size / page, uncopied = 0;
-    g_autofree uint64_t *entries = g_new(uint64_t, count);
+    size_t size = count * sizeof(*entries);
     int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && pread(fd, entries, size,
+                               first * sizeof(*entries)) == size;
 
-    if (fd < 0) {
-        return 0;
+    if (fd >= 0) {
+        close(fd);
     }
-    if (pread(fd, entries, count * sizeof(*entries),
-              (uintptr_t)host / page * sizeof(*entries)) !=
-        count * sizeof(*entries)) {
-        count = 0;
+    return ok;
+}
+
+/*
+ * A write takes memory unless the page is ours alone: not absent, nor a page of
+ * the file, the zero page that a read left there, or one that KSM has merged.
+ * What is in swap takes as much as it gives back.
+ */
+static bool backing_page_is_ours(uint64_t entry)
+{
+    return entry & PAGEMAP_PRESENT
+           ? (entry & PAGEMAP_EXCLUSIVE) && !(entry & PAGEMAP_OF_FILE)
+           : entry & PAGEMAP_SWAPPED;
+}
+
+/* Pages of a window of a private mapping that take memory when written */
+static size_t backing_unwritten_pages(uint8_t *host, size_t size, size_t page)
+{
+    size_t count = size / page, unwritten = 0;
+    g_autofree uint64_t *entries = g_new(uint64_t, count);
+
+    if (!backing_read_pagemap(entries, (uintptr_t)host / page, count)) {
+        return backing_absent_pages(host, size, page);
     }
-    close(fd);
     for (size_t i = 0; i < count; i++) {
-        uncopied += !(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) ||
-                    (entries[i] & PAGEMAP_OF_FILE);
+        unwritten += !backing_page_is_ours(entries[i]);
     }
-    return uncopied;
+    return unwritten;
 }
 
 static bool backing_is_file(const PrefaultBacking *b)
@@ -103,22 +117,35 @@ bool prefault_backing_takes_space(const PrefaultBacking *b)
            b->page_size == qemu_real_host_page_size();
 }
 
+/* Nobody can be asked about private memory: its first bytes are taken first */
+static uint64_t backing_private_cost(const PrefaultBacking *b, uint8_t *host,
+                                     uint64_t size)
+{
+    uint64_t offset = host - (uint8_t *)b->host;
+    uint64_t taken = b->private_taken - MIN(offset, b->private_taken);
+
+    return size - MIN(taken, size);
+}
+
 uint64_t prefault_backing_cost(const PrefaultBacking *b, uint8_t *host,
                                uint64_t size, bool exact)
 {
     size_t page = qemu_real_host_page_size();
-    bool copies = b->fd >= 0 && !b->shared, twice = backing_takes_twice(b);
+    bool twice = backing_takes_twice(b);
     uint64_t pages = 0;
 
-    if (!exact || b->is_private) {
+    if (b->is_private) {
+        return backing_private_cost(b, host, size);
+    }
+    if (!exact) {
         return twice ? 2 * size : size;
     }
     for (uint64_t at = 0; at < size; at += WINDOW) {
         size_t part = MIN(WINDOW, size - at);
 
-        pages += copies ? backing_uncopied_pages(host + at, part, page) : 0;
-        pages += !copies || twice ? backing_absent_pages(host + at, part, page)
-                                  : 0;
+        pages += b->shared ? 0 : backing_unwritten_pages(host + at, part, page);
+        pages += b->shared || twice
+                 ? backing_absent_pages(host + at, part, page) : 0;
     }
     return pages * page;
 }

@@ -14,7 +14,7 @@
  * PrefaultBacking: a piece of guest memory, and the host memory behind it
  * @name: of the RAM block, for messages
  * @host: its host address, a multiple of @page_size
- * @size: bytes, a multiple of @page_size
+ * @size: bytes, a multiple of @page_size; it may have holes
  * @page_size: bytes of a host page behind it: a hugetlb page is larger than
  *             the host's base page
  * @fd: the file behind it, -1 for anonymous memory
@@ -22,6 +22,8 @@
  *          takes anonymous memory for every page that is written
  * @is_private: private memory of a confidential guest: what is present at @host
  *              is its shared side
+ * @private_taken: bytes of private memory that are taken already
+ * @is_pinned: never goes to swap: private memory, and all with mem-lock
  * @reserved: hugetlb pages were set aside when it was mapped (no MAP_NORESERVE)
  * @is_bound: its pages must come from @nodes; false: from any node
  * @nodes: host NUMA nodes: bit N is node N
@@ -34,6 +36,8 @@ typedef struct PrefaultBacking {
     int fd;
     bool shared;
     bool is_private;
+    uint64_t private_taken;
+    bool is_pinned;
     bool reserved;
     bool is_bound;
     unsigned long nodes[BITS_TO_LONGS(PREFAULT_NODES_MAX)];
@@ -66,8 +70,9 @@ bool prefault_backing_takes_space(const PrefaultBacking *b);
  * @host: host address in it, a multiple of its page size
  * @size: bytes, likewise
  * @exact: true: look at every page, for what is present already takes nothing
- *         (mincore(), and /proc/self/pagemap for private mappings of files);
- *         false: assume that nothing is
+ *         (mincore(), and /proc/self/pagemap for private mappings, where a page
+ *         can be present and still be replaced when it is written); false:
+ *         assume that nothing is
  *
  * Context: any thread.
  *

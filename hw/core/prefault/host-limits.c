@@ -137,7 +137,7 @@ static uint64_t limits_swap_left(const char *root)
     return MIN(limit.bytes, limits_number_after(text, "SwapFree:"));
 }
 
-void prefault_limit_memory_cgroup(const char *root, uint64_t want,
+void prefault_limit_memory_cgroup(const char *root, uint64_t want, bool swaps,
                                   PrefaultLimit *limit)
 {
     uint64_t swap;
@@ -146,7 +146,7 @@ void prefault_limit_memory_cgroup(const char *root, uint64_t want,
     for (int i = 0; i < ARRAY_SIZE(limits_memory_v2); i++) {
         limits_cgroup(root, &limits_memory_v2[i], want, limit);
     }
-    swap = limit->of ? limits_swap_left(root) : 0;
+    swap = swaps && limit->of ? limits_swap_left(root) : 0;
     if (swap) {
         g_autofree char *of = g_steal_pointer(&limit->of);
 
@@ -210,11 +210,12 @@ static uint64_t limits_arc(const char *root)
     return size - MIN(limits_arc_number(text, "c_min"), size);
 }
 
-void prefault_limit_host(const char *root, PrefaultLimit *limit)
+void prefault_limit_host(const char *root, bool swaps, PrefaultLimit *limit)
 {
     g_autofree char *text = prefault_cgroup_read("%s/proc/meminfo", root);
     uint64_t available = limits_number_after(text, "MemAvailable:");
-    uint64_t swap = limits_swap_left(root), arc = limits_arc(root);
+    uint64_t swap = swaps ? limits_swap_left(root) : 0, arc = limits_arc(root);
+    g_autofree char *of_swap = g_strdup_printf(", SwapFree %" PRIu64, swap);
     g_autofree char *of_arc =
         g_strdup_printf(", ZFS's ARC gives back %" PRIu64, arc);
 
@@ -223,8 +224,8 @@ void prefault_limit_host(const char *root, PrefaultLimit *limit)
     if (text && strstr(text, "MemAvailable:")) {
         limit->bytes = available + swap + arc;
         limit->of = g_strdup_printf(
-            "the host has %" PRIu64 " (MemAvailable %" PRIu64 ", SwapFree %"
-            PRIu64 "%s)", limit->bytes, available, swap, arc ? of_arc : "");
+            "the host has %" PRIu64 " (MemAvailable %" PRIu64 "%s%s)",
+            limit->bytes, available, swaps ? of_swap : "", arc ? of_arc : "");
     }
 }
 
@@ -285,10 +286,10 @@ static uint64_t limits_node_left(const char *root, unsigned node)
 }
 
 void prefault_limit_nodes(const char *root, const unsigned long *nodes,
-                          PrefaultLimit *limit)
+                          bool swaps, PrefaultLimit *limit)
 {
     g_autofree char *names = limits_node_names(nodes);
-    uint64_t sum = limits_swap_left(root);
+    uint64_t sum = swaps ? limits_swap_left(root) : 0;
 
     *limit = (PrefaultLimit) { .bytes = UINT64_MAX };
     for (unsigned node = find_first_bit(nodes, PREFAULT_NODES_MAX);

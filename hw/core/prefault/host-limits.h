@@ -34,13 +34,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PrefaultLimit, prefault_limit_clear)
  * prefault_limit_memory_cgroup: the tightest memory cgroup, from ours up
  * @root: prefix of /proc and /sys, "" but in tests
  * @want: a cgroup that leaves so many bytes is taken for no limit
+ * @swaps: the memory can go to swap: what the cgroups of v2 grant of that is
+ *         left, too
  * @limit: filled in
  *
  * memory.max and memory.high of v2, or v1's limit.  Page cache that can be
- * reclaimed is not counted as used: the kernel would reclaim it.  Free swap
- * that the cgroups of v2 grant is counted as left.
+ * reclaimed is not counted as used: the kernel would reclaim it.
  */
-void prefault_limit_memory_cgroup(const char *root, uint64_t want,
+void prefault_limit_memory_cgroup(const char *root, uint64_t want, bool swaps,
                                   PrefaultLimit *limit);
 
 /**
@@ -55,12 +56,12 @@ void prefault_limit_hugetlb_cgroup(const char *root, size_t page_size,
 /**
  * prefault_limit_host: what is available on the whole host
  * @root: as above
+ * @swaps: free swap that our cgroup may use is left, too
  * @limit: filled in
  *
- * MemAvailable, free swap that our cgroup may use, and what the cache of ZFS
- * (ARC) holds above its minimum.
+ * MemAvailable, and what the cache of ZFS (ARC) holds above its minimum.
  */
-void prefault_limit_host(const char *root, PrefaultLimit *limit);
+void prefault_limit_host(const char *root, bool swaps, PrefaultLimit *limit);
 
 /**
  * prefault_limits_resident: how much of QEMU's memory is resident
@@ -79,14 +80,14 @@ uint64_t prefault_limits_resident(const char *root);
 uint64_t prefault_limits_swapped(const char *root);
 
 /**
- * prefault_limit_nodes: memory of some NUMA nodes, free or easy to reclaim, and
- * swap
+ * prefault_limit_nodes: memory of some NUMA nodes, free or easy to reclaim
  * @root: as above
  * @nodes: PREFAULT_NODES_MAX bits
+ * @swaps: free swap that our cgroup may use is left, too
  * @limit: filled in
  */
 void prefault_limit_nodes(const char *root, const unsigned long *nodes,
-                          PrefaultLimit *limit);
+                          bool swaps, PrefaultLimit *limit);
 
 /**
  * prefault_limit_hugetlb: pages of a hugetlb pool, neither used nor reserved

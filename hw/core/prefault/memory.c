@@ -18,6 +18,7 @@
 #include "system/hostmem.h"
 #include "system/memory.h"
 #include "system/ramblock.h"
+#include "system/system.h"
 #include "gate.h"
 #include "memory.h"
 #include "nodes.h"
@@ -229,18 +230,20 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
         .shared = !range->is_private && qemu_ram_is_shared(rb),
         .is_private = range->is_private,
+        .is_pinned = range->is_private || should_mlock(mlock_state),
         .reserved = !qemu_ram_is_noreserve(rb),
     };
     backing->is_bound = prefault_nodes_of(memdev, backing->nodes);
     return true;
 }
 
-/* A host page that lies in two ranges, as a huge page can, counts once */
+/* A huge page of the host that lies in two ranges counts once */
 static void memory_add_backing(GArray *backings, PrefaultBacking backing)
 {
     uint8_t *second_page = (uint8_t *)backing.host + backing.page_size;
+    bool huge = backing.page_size > qemu_real_host_page_size();
 
-    for (guint i = 0; i < backings->len; i++) {
+    for (guint i = 0; huge && i < backings->len; i++) {
         const PrefaultBacking *b = &g_array_index(backings, PrefaultBacking, i);
 
         if ((uint8_t *)b->host + b->size == second_page) {
@@ -252,7 +255,7 @@ static void memory_add_backing(GArray *backings, PrefaultBacking backing)
 }
 
 PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
-                                   bool with_private)
+                                   uint64_t private_taken)
 {
     g_autoptr(GArray) backings =
         g_array_new(false, false, sizeof(PrefaultBacking));
@@ -262,10 +265,15 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
     assert(bql_locked());
     RCU_READ_LOCK_GUARD();
     for (unsigned i = 0; prefault_plan_range(memory->plan, i, &range); i++) {
-        if (!range.alias && (with_private || !range.is_private) &&
-            memory_backing(&range, &backing)) {
-            memory_add_backing(backings, backing);
+        if (range.alias || range.present_only ||
+            !memory_backing(&range, &backing)) {
+            continue;
         }
+        if (range.is_private) {
+            backing.private_taken = MIN(private_taken, backing.size);
+            private_taken -= backing.private_taken;
+        }
+        memory_add_backing(backings, backing);
     }
     return prefault_room_new((PrefaultBacking *)backings->data, backings->len,
                              all, "");

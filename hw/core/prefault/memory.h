@@ -63,17 +63,17 @@ void prefault_memory_walk(hwaddr start, hwaddr end, PrefaultMemoryWalk *visit,
 
 /**
  * prefault_memory_room: the room that this plan takes on the host
- * @memory: read with places
+ * @memory: the plan
  * @all: as for prefault_room_new()
- * @with_private: true: private memory still takes all its bytes; false: assume
- *                that it is allocated, for the kernel has no query
+ * @private_taken: bytes of private memory that were allocated before, for the
+ *                 kernel has no query
  *
  * Context: BQL.
  *
  * Returns: for prefault_room_free(), before @memory is cleared.
  */
 PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
-                                   bool with_private);
+                                   uint64_t private_taken);
 
 /**
  * prefault_memory_watch: learn of changes of the memory map from now on

@@ -11,14 +11,7 @@
 #ifndef HW_CORE_PREFAULT_ROOM_H
 #define HW_CORE_PREFAULT_ROOM_H
 
-#include "backing.h"
-#include "qemu/units.h"
-
-/*
- * Room that stays free, for QEMU itself, its threads, and the tables of KVM for
- * what is in work
- */
-#define PREFAULT_ROOM_RESERVE (2 * MiB)
+#include "pools.h"
 
 /* The memory that a run is to take, and what is left of it to be taken */
 typedef struct PrefaultRoom PrefaultRoom;
@@ -58,7 +51,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultRoom, prefault_room_free)
  *
  * - ordinary memory (anonymous, private, tmpfs and memfd), with the host's page
  *   tables for it and PREFAULT_ROOM_RESERVE: the memory cgroups, what the whole
- *   host has, and, if it has to come from some nodes, what these have,
+ *   host has, and, if it has to come from some nodes, what these have; all of
+ *   these without swap for what cannot go there,
  * - hugetlb pages: the hugetlb cgroups, their pool unless they are reserved in
  *   it, and the nodes that they have to come from,
  * - memory in a file, if all is wanted: the space left in its file system, for
@@ -76,14 +70,15 @@ bool prefault_room_suffices(PrefaultRoom *room, Error **errp);
 /**
  * prefault_room_begin: a worker wants to take some memory
  * @room: the room
- * @host: host address in some backing
- * @size: bytes, all in that backing
+ * @host: host address; nothing is counted for memory outside of all backings
+ * @size: bytes, none of them in another backing
  * @cost: set to what prefault_room_end() has to know
  * @errp: as prefault_room_suffices()
  *
  * The limits of ordinary memory are read anew 20 times a second, and more often
- * where one of them has little left.  The others are read once: without them
- * populating fails cleanly.
+ * where one of them has little left; a refusal stands until then, or until some
+ * worker ends.  The others are read once: without them populating fails
+ * cleanly.
  *
  * Context: any thread, without BQL: where room is short this looks at every
  * page of @room once.

@@ -41,7 +41,7 @@ struct PrefaultRun {
     void (*done)(void);
     Attempt *attempt;               /* NULL unless the run is under way */
     bool stale;                     /* was invalidated, perhaps too late */
-    bool private_taken;             /* a run has mapped all of it */
+    uint64_t private_taken;         /* bytes that some run has mapped */
     PrefaultFigures figures;
     uint64_t present;               /* a run left all of so much present */
     uint64_t present_rss;           /* QEMU's resident pages then */
@@ -209,10 +209,9 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
     run->started_ns = again ? run->started_ns : run->begun_ns;
     run->figures.elapsed_ns = run->begun_ns - run->started_ns;
     steps = &run->attempt->steps;
-    if (wish.check && !run_is_present(run)) {
-        steps->room = prefault_memory_room(&run->attempt->memory, wish.all,
-                                           !run->private_taken);
-    }
+    steps->room = wish.check && !run_is_present(run)
+                  ? prefault_memory_room(&run->attempt->memory, wish.all,
+                                         run->private_taken) : NULL;
     if (backend) {
         /* Without a vCPU map() returns -ENODEV, and all memory is owed */
         steps->vcpus = backend->begin(PREFAULT_VIA_DESCRIPTOR);
@@ -225,9 +224,11 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
 }
 
 bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
-                             unsigned threads)
+                             PrefaultRunWish wish)
 {
     g_autoptr(GPtrArray) vcpus = backend->begin(PREFAULT_VIA_VCPU_THREAD);
+    PrefaultSteps *steps;
+    unsigned threads;
 
     if (!vcpus->len) {
         return false;
@@ -235,9 +236,12 @@ bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
     run_plan(run, backend, PREFAULT_VIA_VCPU_THREAD,
              prefault_ledger_debts(run->ledger));
     run->started_ns = run->begun_ns;
-    threads = MIN(vcpus->len,
-                  threads ?: prefault_threads_count(NULL, UINT64_MAX, ""));
-    run->attempt->steps.vcpus = g_steal_pointer(&vcpus);
+    threads = MIN(vcpus->len, wish.threads ?: prefault_threads_count(
+                                  NULL, UINT64_MAX, ""));
+    steps = &run->attempt->steps;
+    steps->vcpus = g_steal_pointer(&vcpus);
+    steps->room = wish.check ? prefault_memory_room(&run->attempt->memory,
+                                                    false, 0) : NULL;
     run_start_engine(run, PREFAULT_STEPS_OWED, threads);
     return true;
 }
@@ -305,9 +309,8 @@ static void run_take_figures(PrefaultRun *run)
 }
 
 /*
- * All memory that can be mapped is mapped now.  The debts that are left are for
- * addresses without RAM, or for RAM that is read-only or logs dirty pages:
- * forget them.
+ * All that can be mapped is mapped now.  Forget the debts that are left: for
+ * addresses without RAM, or for RAM that is read-only or logs dirty pages.
  */
 static void run_forgive(const Attempt *attempt)
 {
@@ -326,7 +329,6 @@ static void run_complete(PrefaultRun *run)
     if (!run->attempt->debts) {
         const PrefaultProgress *p = &run->figures.progress;
 
-        run->private_taken = p->private_mapped == run->figures.total_private;
         run->figures.swapped = prefault_limits_swapped("");
         run->present = p->populated == run->figures.total &&
                        !run->figures.swapped ? p->populated : 0;
@@ -346,8 +348,8 @@ PrefaultOutcome prefault_run_close(PrefaultRun *run)
     if (run->stale && (outcome == PREFAULT_OUTCOME_COMPLETED ||
                        outcome == PREFAULT_OUTCOME_FAILED)) {
         /*
-         * The map changed between the last worker's end and now, or it was
-         * changing already when a worker failed
+         * The map changed after the last worker's end, or was changing already
+         * when a worker failed
          */
         outcome = PREFAULT_OUTCOME_STALE;
     }
@@ -355,6 +357,8 @@ PrefaultOutcome prefault_run_close(PrefaultRun *run)
         outcome == PREFAULT_OUTCOME_COMPLETED) {
         prefault_engine_failure(run->attempt->engine, &run->error);
     }
+    run->private_taken = MAX(run->private_taken,
+                             run->figures.progress.private_mapped);
     if (outcome == PREFAULT_OUTCOME_COMPLETED) {
         run_complete(run);
     }

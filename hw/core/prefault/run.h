@@ -97,7 +97,8 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
  * prefault_run_begin_owed: plan for all owed memory, start paced workers
  * @run: not under way
  * @backend: the backend that maps, through vCPUs' threads
- * @threads: number of workers, as many as there are vCPUs at most; 0 to choose
+ * @wish: how; there are as many workers as vCPUs at most, and what has no room
+ *        stays owed, whether all is wanted or not
  *
  * The guest may run.  A page that cannot be had is left out.
  *
@@ -106,7 +107,7 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
  * Returns: false if there is no vCPU: nothing was begun.
  */
 bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
-                             unsigned threads);
+                             PrefaultRunWish wish);
 
 /**
  * prefault_run_plan_here: plan for a range, without workers

@@ -50,7 +50,7 @@ static bool setup_memory(Error **errp)
         return true;
     }
     prefault_memory_read(&memory, NULL);
-    room = prefault_memory_room(&memory, true, true);
+    room = prefault_memory_room(&memory, true, 0);
     return prefault_room_suffices(room, errp);
 }
 

@@ -44,7 +44,7 @@ static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
 {
     PrefaultSteps *steps = opaque;
 
-    return !steps->room || chunk->alias ||
+    return !steps->room || chunk->alias || chunk->present_only ||
            prefault_room_begin(steps->room, chunk->host, chunk->size, cost,
                                errp);
 }
@@ -184,9 +184,11 @@ static const PrefaultOps steps_ops[] = {
     },
     [PREFAULT_STEPS_OWED] = {
         .enter = steps_enter_owed,
+        .begin = steps_begin,
         .present = steps_present,
         .populate = steps_populate,
         .map = steps_map_paced,
+        .end = steps_end,
         .tolerant = true,
         .patient = true,
         .settle = steps_settle,

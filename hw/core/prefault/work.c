@@ -83,7 +83,8 @@ static void work_leave_for_later(PrefaultWork *work, const PrefaultChunk *piece)
     if (piece->is_private) {
         work_account_skipped(work, PREFAULT_SKIP_REASON_PRIVATE, piece);
     }
-    if (work->ops->later) {
+    /* A worker that was left behind owes nothing any more */
+    if (work->ops->later && !work_stopped(work)) {
         work->ops->later(work->opaque, piece);
     }
 }
@@ -146,9 +147,7 @@ static PrefaultChunk work_chunk_part(const PrefaultChunk *chunk,
     return part;
 }
 
-/*
- * Is another try after @err worth it?  @tries counts failures in a row.
- */
+/* Is another try after @err worth it?  @tries counts failures in a row. */
 static bool work_try_again(int err, unsigned *tries)
 {
     ++*tries;
@@ -231,9 +230,7 @@ static void work_map(PrefaultWork *work, unsigned worker,
     }
 }
 
-/*
- * Map @chunk, which needs no populating, or leave it for later
- */
+/* Map @chunk, which needs no populating, or leave it for later */
 static void work_map_if_possible(PrefaultWork *work, unsigned worker,
                                  const PrefaultChunk *chunk)
 {
@@ -310,11 +307,14 @@ static void work_populate_and_map(PrefaultWork *work, unsigned worker,
     }
 }
 
-/* The host has not enough memory for @chunk: skip it, or end the work */
+/* The host has too little memory for @chunk: later, never, or end the work */
 static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
                         Error *why)
 {
-    if (work->ops->tolerant) {
+    if (work->ops->patient) {
+        error_free(why);
+        work_leave_for_later(work, chunk);
+    } else if (work->ops->tolerant) {
         work_note_failure(work, why);
         work_skip(work, PREFAULT_SKIP_REASON_NO_ROOM, chunk);
     } else {

@@ -19,8 +19,8 @@
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
  * @begin: work on @chunk begins.  Returns false if the host has not enough
- *         memory for it: @errp is a sentence, and the chunk is skipped
- *         (@tolerant) or the run ends.  NULL: nobody looks.
+ *         memory for it: @errp is a sentence, and the chunk is left for later
+ *         (@patient), skipped (@tolerant) or the run ends.  NULL: nobody looks.
  * @end: work on @chunk, which @begin allowed, is over; @cost is what @begin
  *       set.  NULL likewise.
  * @present: for a chunk of which only present pages are mapped: sets *@present
@@ -45,9 +45,9 @@
  *       only.
  * @tolerant: true: after a failure the memory is left out, and the run goes on;
  *            false: a failure ends the run.
- * @patient: true: memory whose mapping is interrupted for ever, or always
- *           -EAGAIN, is left for later, and another run tries again.  false: it
- *           is left out page by page, or a failure.
+ * @patient: true: memory that has no room, or whose mapping is interrupted for
+ *           ever, or always -EAGAIN, is left for later, and another run tries
+ *           again.  false: it is left out, or a failure.
  * @settle: @piece was mapped, or, if not @mapped, need not or cannot be.  NULL
  *          if the caller does not want to know.
  * @later: @piece is left for later.  NULL likewise.
