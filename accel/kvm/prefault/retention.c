@@ -22,6 +22,25 @@
  */
 #define REST_ZAP_ALL_MS 100
 
+/*
+ * Guest addresses where RAM is cut: at @from, and from there on at multiples of
+ * @grid.  Firmware changes what is below 4 GiB, again and again.  Above it a
+ * guest puts a page of its own here and there (Hyper-V's SynIC, Xen): a memslot
+ * of 1 GiB loses little, and is still mapped in pages of 1 GiB.  KVM has 32,764
+ * memslots (Linux, KVM_USER_MEM_SLOTS); a guest with 64 TiB takes about 2,900.
+ */
+static const struct {
+    hwaddr from;
+    hwaddr grid;
+} retention_cuts[] = {
+    { 0, 1 * MiB },
+    { 1 * MiB, 64 * MiB },
+    { 4 * GiB, 1 * GiB },
+    { 1 * TiB, 16 * GiB },
+    { 16 * TiB, 64 * GiB },
+    { 64 * TiB, 1 * TiB },
+};
+
 /* A range of guest addresses that one memslot covers */
 typedef struct Piece {
     hwaddr start;
@@ -54,14 +73,17 @@ static bool retention_is_on(void)
 
 hwaddr kvm_retention_cut(hwaddr start, hwaddr size)
 {
-    hwaddr end;
+    int i = ARRAY_SIZE(retention_cuts) - 1;
+    hwaddr grid;
 
-    if (!retention_is_on() || start >= KVM_RETENTION_END) {
+    if (!retention_is_on()) {
         return size;
     }
-    end = start < KVM_RETENTION_FIRST_CUT ? KVM_RETENTION_FIRST_CUT
-          : QEMU_ALIGN_DOWN(start, KVM_RETENTION_GRID) + KVM_RETENTION_GRID;
-    return MIN(size, end - start);
+    while (start < retention_cuts[i].from) {
+        i--;
+    }
+    grid = retention_cuts[i].grid;
+    return MIN(size, QEMU_ALIGN_DOWN(start, grid) + grid - start);
 }
 
 /* Is it memory whose memslots may be kept?  See kvm_retention_commit() */
@@ -123,8 +145,15 @@ static bool retention_slot_matches(const KVMSlot *slot, const KVMSlot *wanted)
            slot->guest_memfd_offset == wanted->guest_memfd_offset;
 }
 
+static int retention_compare_pieces(const void *a, const void *b)
+{
+    hwaddr x = ((const Piece *)a)->start, y = ((const Piece *)b)->start;
+
+    return x < y ? -1 : x > y;
+}
+
 /* Append to @kept the pieces of @section that have their memslot already */
-static void retention_find_kept(const KVMMemoryListener *kml,
+static void retention_find_kept(const GPtrArray *slots,
                                 const MemoryRegionSection *section,
                                 GArray *kept)
 {
@@ -133,7 +162,7 @@ static void retention_find_kept(const KVMMemoryListener *kml,
     while (retention_section_is_plain(section) &&
            retention_next_piece(section, &piece)) {
         KVMSlot wanted = retention_slot_wanted(section, &piece);
-        const KVMSlot *slot = kvm_slot_find(kml, piece.start,
+        const KVMSlot *slot = kvm_slot_find(slots, piece.start,
                                             piece.end - piece.start);
 
         if (slot && retention_slot_matches(slot, &wanted)) {
@@ -160,6 +189,23 @@ static void retention_append_part(GPtrArray *parts,
     g_ptr_array_add(parts, update);
 }
 
+/* The first of @kept, sorted by address, that begins at @start or behind it */
+static guint retention_first_kept(const GArray *kept, hwaddr start)
+{
+    guint low = 0, high = kept->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+
+        if (g_array_index(kept, Piece, middle).start < start) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* Append to @parts the gaps in @section between @kept, sorted by address */
 static void retention_append_rest(GPtrArray *parts,
                                   const MemoryRegionSection *section,
@@ -168,13 +214,14 @@ static void retention_append_rest(GPtrArray *parts,
     hwaddr start = section->offset_within_address_space;
     hwaddr end = start + int128_get64(section->size);
 
-    for (unsigned i = 0; i < kept->len; i++) {
+    for (guint i = retention_first_kept(kept, start); i < kept->len; i++) {
         const Piece *piece = &g_array_index(kept, Piece, i);
 
-        if (piece->start >= start && piece->end <= end) {
-            retention_append_part(parts, section, start, piece->start);
-            start = piece->end;
+        if (piece->end > end) {
+            break;
         }
+        retention_append_part(parts, section, start, piece->start);
+        start = piece->end;
     }
     retention_append_part(parts, section, start, end);
 }
@@ -214,17 +261,17 @@ static GPtrArray *retention_without_kept(KVMMemoryUpdate *update,
 }
 
 /* Count the memslots of a section that goes: a device's has none */
-static unsigned retention_count_slots(const KVMMemoryListener *kml,
+static unsigned retention_count_slots(const GPtrArray *slots,
                                       const MemoryRegionSection *section)
 {
     Piece piece = {};
-    unsigned slots = 0;
+    unsigned count = 0;
 
     while (section->mr->ram_block && retention_next_piece(section, &piece)) {
-        slots +=
-            kvm_slot_find(kml, piece.start, piece.end - piece.start) != NULL;
+        count +=
+            kvm_slot_find(slots, piece.start, piece.end - piece.start) != NULL;
     }
-    return slots;
+    return count;
 }
 
 static void retention_retain(KVMMemoryListener *kml, const GArray *kept)
@@ -249,7 +296,8 @@ static void retention_retain(KVMMemoryListener *kml, const GArray *kept)
 }
 
 /* Owe the memory that this change drops: it is mapped again afterwards */
-static void retention_note_dropped(const KVMMemoryListener *kml)
+static void retention_note_dropped(const KVMMemoryListener *kml,
+                                   const GPtrArray *slots)
 {
     /* With the quirk the next change drops all mappings again: wait longer */
     unsigned rest_ms = kvm_slot_zap_all() ? REST_ZAP_ALL_MS : PREFAULT_REST_MS;
@@ -257,7 +305,7 @@ static void retention_note_dropped(const KVMMemoryListener *kml)
     uint64_t dropped = 0;
 
     QSIMPLEQ_FOREACH(update, &kml->transaction_del, next) {
-        dropped += retention_count_slots(kml, &update->section);
+        dropped += retention_count_slots(slots, &update->section);
     }
     retention_slots_dropped += dropped;
     if (dropped && kvm_slot_zap_all()) {
@@ -276,6 +324,7 @@ static void retention_note_dropped(const KVMMemoryListener *kml)
 
 void kvm_retention_commit(KVMMemoryListener *kml)
 {
+    g_autoptr(GPtrArray) slots = NULL;
     g_autoptr(GArray) kept = NULL;
     KVMMemoryUpdate *update;
 
@@ -283,14 +332,16 @@ void kvm_retention_commit(KVMMemoryListener *kml)
          QSIMPLEQ_EMPTY(&kml->transaction_del)) || !retention_is_on()) {
         return;
     }
+    slots = kvm_slots_sorted(kml);
     kept = g_array_new(false, false, sizeof(Piece));
     QSIMPLEQ_FOREACH(update, &kml->transaction_add, next) {
-        retention_find_kept(kml, &update->section, kept);
+        retention_find_kept(slots, &update->section, kept);
     }
+    g_array_sort(kept, retention_compare_pieces);
     retention_retain(kml, kept);
     retention_slots_kept += kept->len;
     trace_kvm_retention_commit(kml->as_id, kept->len);
-    retention_note_dropped(kml);
+    retention_note_dropped(kml, slots);
 }
 
 void kvm_retention_counts(uint64_t *kept, uint64_t *dropped)

@@ -19,14 +19,6 @@
 #include "qemu/units.h"
 #include "system/kvm_int.h"
 
-/*
- * Guest addresses where RAM is cut: the first, then multiples of the grid up to
- * the end; above it RAM is not cut
- */
-#define KVM_RETENTION_FIRST_CUT (1 * MiB)
-#define KVM_RETENTION_GRID (64 * MiB)
-#define KVM_RETENTION_END (4 * GiB)
-
 /**
  * kvm_retention_counts: count the memslots that were kept and dropped so far
  * @kept: memslots left alone

@@ -13,15 +13,34 @@ const KVMMemoryListener *kvm_slots(void)
     return kvm_state->as ? kvm_state->as[0].ml : NULL;
 }
 
-const KVMSlot *kvm_slot_find(const KVMMemoryListener *kml, hwaddr start,
-                             hwaddr size)
+static int slots_compare(const void *a, const void *b)
 {
-    for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
-        const KVMSlot *slot = &kml->slots[i];
+    hwaddr x = (*(const KVMSlot *const *)a)->start_addr;
+    hwaddr y = (*(const KVMSlot *const *)b)->start_addr;
 
-        if (slot->start_addr == start && slot->memory_size == size) {
-            return slot;
+    return x < y ? -1 : x > y;
+}
+
+GPtrArray *kvm_slots_sorted(const KVMMemoryListener *kml)
+{
+    GPtrArray *slots = g_ptr_array_new();
+
+    for (unsigned i = 0; i < kml->nr_slots_allocated; i++) {
+        if (kml->slots[i].memory_size) {
+            g_ptr_array_add(slots, &kml->slots[i]);
         }
     }
-    return NULL;
+    g_ptr_array_sort(slots, slots_compare);
+    return slots;
+}
+
+const KVMSlot *kvm_slot_find(const GPtrArray *slots, hwaddr start, hwaddr size)
+{
+    KVMSlot key = { .start_addr = start };
+    const KVMSlot *pkey = &key;
+    const KVMSlot **found = slots->len
+                            ? bsearch(&pkey, slots->pdata, slots->len,
+                                      sizeof(pkey), slots_compare) : NULL;
+
+    return found && (*found)->memory_size == size ? *found : NULL;
 }

@@ -20,8 +20,19 @@
 const KVMMemoryListener *kvm_slots(void);
 
 /**
+ * kvm_slots_sorted: the memslots of an address space, by guest address
+ * @kml: its listener
+ *
+ * Context: BQL.
+ *
+ * Returns: an array of const KVMSlot *, for g_ptr_array_unref(), that is true
+ * until memslots are created or deleted.
+ */
+GPtrArray *kvm_slots_sorted(const KVMMemoryListener *kml);
+
+/**
  * kvm_slot_find: the memslot that covers exactly a range
- * @kml: listener of an address space
+ * @slots: from kvm_slots_sorted()
  * @start: guest address
  * @size: bytes
  *
@@ -29,7 +40,6 @@ const KVMMemoryListener *kvm_slots(void);
  *
  * Returns: the memslot, or NULL.
  */
-const KVMSlot *kvm_slot_find(const KVMMemoryListener *kml, hwaddr start,
-                             hwaddr size);
+const KVMSlot *kvm_slot_find(const GPtrArray *slots, hwaddr start, hwaddr size);
 
 #endif /* ACCEL_KVM_PREFAULT_SLOTS_H */
