@@ -26,12 +26,13 @@ FLOORS = {
         lifecycle
         background hold report reset
         run
+        attempt
         memory steps
         room
         pools
-        backing engine nodes threads
-        host-limits ledger options places residency work
-        cgroup gate plan space stub
+        backing engine known nodes threads watch
+        host-limits keep ledger options places residency work
+        cgroup counts gate plan space stub
     ''',
     'accel/kvm/prefault': '''
         backend

@@ -38,6 +38,10 @@ def not_on_a_host():
         raise unittest.SkipTest('host: it is about an emulated machine')
 
 
+# Nothing is known to be mapped still: each run walks all memory, as the first
+WALKED = 'on,prefault-keep=off'
+
+
 class BedTest(unittest.TestCase):
     """A test with the shared machine; skipped where there is none.
 

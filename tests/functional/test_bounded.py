@@ -7,7 +7,7 @@ Whatever thread makes the call, the monitor answers and the run goes on.
 import time
 import unittest
 
-from common import BedTest, MIB
+from common import BedTest, MIB, WALKED
 
 # What stops it earlier is a signal to the thread
 NOWHERE = 'ioctl:KVM_PRE_FAULT_MEMORY:until-signal=60000:errno=EINTR'
@@ -49,7 +49,8 @@ class Bounded(BedTest):
 
     def test_reset(self):
         path = self.trigger()
-        qemu = self.running(smp=2, inject=f'{NOWHERE}:when={path}:count=4')
+        qemu = self.running(WALKED, smp=2,
+                            inject=f'{NOWHERE}:when={path}:count=4')
         self.machine.write(path, '')
         since = qemu.qmp('system_reset').sent_ns
         self.assert_answers(qemu)

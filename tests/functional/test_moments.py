@@ -2,7 +2,7 @@
 """What may happen while a guest is held: quit, savevm, a vCPU, a debugger."""
 import unittest
 
-from common import BedTest, MIB
+from common import BedTest, MIB, WALKED
 
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
 
@@ -32,7 +32,7 @@ class Moments(BedTest):
         seen = []
         for part in PARTS:
             with self.subTest(part=part):
-                qemu = self.guest(wait=True, inject=SLOW)
+                qemu = self.guest(WALKED, wait=True, inject=SLOW)
                 begin(qemu)
                 if part:
                     self.until(lambda: self.done(qemu, trigger) >= part,
@@ -83,7 +83,7 @@ class Moments(BedTest):
         """A guest that is held, and can be saved: to a temporary disk."""
         path = self.machine.scratch('disk')
         self.machine.write(path, 'x' * 512)
-        qemu = self.guest('on', '-drive', 'if=none,format=raw,snapshot=on,'
+        qemu = self.guest(WALKED, '-drive', 'if=none,format=raw,snapshot=on,'
                           f'file={path}', env={'TMPDIR': '/dev/shm'},
                           wait=True, machine='q35', inject=SLOW)
         begin(qemu)

@@ -4,7 +4,7 @@ import re
 import time
 import unittest
 
-from common import BedTest
+from common import BedTest, WALKED
 
 # Slow enough to look at, or to interrupt: 64 chunks at 256 MiB, two workers
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
@@ -19,6 +19,12 @@ FAILS_AT_RESET = 'madvise:MADV_POPULATE_WRITE:from=70:count=1:errno=ENOMEM'
 
 
 class Reset(BedTest):
+
+    def guest(self, prefault='on', *extra, **options):
+        """A reset walks all memory."""
+        return super().guest(WALKED if prefault == 'on' else
+                             f'{prefault},prefault-keep=off', *extra,
+                             **options)
 
     def reset(self, qemu):
         """Ask for a reset; returns when, once the guest is held."""

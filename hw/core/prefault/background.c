@@ -14,6 +14,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
+#include "hw/core/prefault.h"
 #include "background.h"
 #include "gate.h"
 #include "memory.h"
@@ -21,6 +22,7 @@
 #include "residency.h"
 #include "run.h"
 #include "trace.h"
+#include "watch.h"
 
 /* Time between two runs; it doubles with each run that maps nothing */
 #define PAUSE_MS 1
@@ -84,6 +86,7 @@ static void background_finish(void)
     owed = background_owed();
     figures = prefault_run_figures(background.run);
     trace_prefault_background_finish(figures.progress.mapped, owed);
+    prefault_watch_remapped(figures.progress.mapped == figures.total);
     /* A change of the memory map may have set the timer already: leave it */
     if (owed && !timer_pending(background.timer)) {
         background_wake_after_run(figures.progress.mapped);
@@ -109,6 +112,12 @@ static void background_timer(void *opaque)
     }
 }
 
+/* The host has taken mappings: nobody knows where */
+static void background_lost(void)
+{
+    prefault_owe_all(PREFAULT_OWED_REASON_LOST, PAUSE_MS);
+}
+
 void prefault_background_set_up(const PrefaultBackend *backend)
 {
     assert(bql_locked());
@@ -118,6 +127,7 @@ void prefault_background_set_up(const PrefaultBackend *backend)
     background.timer = timer_new_ms(QEMU_CLOCK_REALTIME, background_timer,
                                     NULL);
     background.no_residency = !prefault_residency_set_up();
+    prefault_watch_set_up(background.ledger, background_lost);
 }
 
 void prefault_background_start(void)
@@ -127,6 +137,10 @@ void prefault_background_start(void)
         return;
     }
     background.started = true;
+    if (prefault_options_keep() != PREFAULT_KEEP_OFF &&
+        !background.no_residency) {
+        prefault_watch_start();
+    }
     if (background_owed()) {
         background.owed_since_ms = background_now_ms();
         background_wake_at_rest(PAUSE_MS);
@@ -143,20 +157,26 @@ void prefault_background_pause(void)
     }
 }
 
-void prefault_background_stop(void)
+GArray *prefault_background_stop(void)
 {
+    GArray *owed = NULL;
+
     assert(bql_locked());
     if (background.backend) {
         prefault_background_pause();
+        owed = prefault_watch_stop() && background.started
+               ? prefault_ledger_debts(background.ledger) : NULL;
         timer_del(background.timer);
         background.started = false;
         prefault_ledger_clear(background.ledger);
     }
+    return owed;
 }
 
 void prefault_background_map_changing(void)
 {
     assert(bql_locked());
+    prefault_watch_changing();
     if (background.active) {
         prefault_run_invalidate(background.run);
     }
@@ -192,6 +212,9 @@ static void background_note(PrefaultOwedReason reason, hwaddr start,
         if (!background_owed()) {
             background.owed_since_ms = background_now_ms();
         }
+        if (reason != PREFAULT_OWED_REASON_LOST) {
+            prefault_watch_change();
+        }
         prefault_ledger_add(background.ledger, reason, start, end - start);
     }
 }
@@ -223,9 +246,15 @@ void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms)
     }
 }
 
+void prefault_returned(RAMBlock *rb, uint64_t offset, uint64_t size)
+{
+    prefault_watch_returned();
+}
+
 void prefault_converting(hwaddr start, uint64_t size)
 {
     assert(bql_locked());
+    prefault_watch_change();
     if (background.started &&
         prefault_ledger_overlaps(background.ledger, start, size)) {
         prefault_gate_close();

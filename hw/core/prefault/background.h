@@ -37,8 +37,11 @@ void prefault_background_start(void);
  * late is dropped with its run.
  *
  * Context: BQL.
+ *
+ * Returns: what was owed, as prefault_ledger_debts(); NULL if nobody can say
+ * that all else is mapped still.
  */
-void prefault_background_stop(void);
+GArray *prefault_background_stop(void);
 
 /**
  * prefault_background_pause: let go of the vCPUs

@@ -61,10 +61,18 @@ static void hmp_figures(GString *buf, const PrefaultInfo *info)
         g_string_append_printf(buf, "left behind: %" PRIu32 " threads of runs "
                                "that are over\n", info->threads_left_behind);
     }
+    if (info->has_balanced) {
+        g_string_append_printf(buf, "balanced:  NUMA balancing works on %"
+                               PRIu64 " KiB\n", info->balanced / KiB);
+    }
     if (info->has_swapped) {
         g_string_append_printf(buf, "swapped:   %" PRIu64 " KiB in swap\n",
                                info->swapped / KiB);
     }
+}
+
+static void hmp_time(GString *buf, const PrefaultInfo *info)
+{
     g_string_append_printf(buf, "elapsed:   %" PRIu64 " ms\n",
                            info->elapsed_ms);
     if (info->has_rate) {
@@ -85,6 +93,11 @@ static void hmp_retention(GString *buf, const PrefaultRetention *figures)
     g_string_append_printf(buf, "refilled:  %" PRIu64 " KiB, pending: %" PRIu64
                            " KiB\n", figures->refilled / KiB,
                            figures->refill_pending / KiB);
+    if (figures->lost) {
+        g_string_append_printf(buf, "lost:      %" PRIu64 " KiB taken by the "
+                               "host, %" PRIu64 " KiB mapped again\n",
+                               figures->lost / KiB, figures->remapped / KiB);
+    }
     if (figures->slot_zap_all) {
         g_string_append_printf(buf, "quirk:     KVM drops all mappings when a "
                                "memslot is deleted\n");
@@ -130,6 +143,7 @@ static HumanReadableText *hmp_info_prefault(Error **errp)
                            OnOffAuto_str(info->mode));
     if (info->status != PREFAULT_STATUS_NONE) {
         hmp_figures(buf, info);
+        hmp_time(buf, info);
     }
     if (info->retention) {
         hmp_retention(buf, info->retention);

@@ -71,11 +71,12 @@ static bool lifecycle_is_active(void)
 static void lifecycle_begin_run(Prefault *s, bool again)
 {
     s->status = PREFAULT_STATUS_ACTIVE;
-    prefault_background_stop();
     prefault_run_begin(s->run, s->config.backend, (PrefaultRunWish) {
         .threads = prefault_options_threads(),
         .all = s->config.mode == ON_OFF_AUTO_ON,
         .check = prefault_options_check(),
+        .keep = prefault_options_keep(),
+        .doubts = prefault_background_stop(),
     }, again);
 }
 
@@ -375,6 +376,7 @@ PrefaultInfo *prefault_query(void)
     lifecycle_query_words(s, info);
     if (s->config.backend && (s->status != PREFAULT_STATUS_NONE || s->exempt)) {
         info->retention = g_new0(PrefaultRetention, 1);
+        info->retention->keep = prefault_options_keep();
         s->config.backend->retention(info->retention);
     }
     if (s->config.in_use) {

@@ -20,6 +20,7 @@
 #include "system/ramblock.h"
 #include "system/system.h"
 #include "gate.h"
+#include "keep.h"
 #include "memory.h"
 #include "nodes.h"
 
@@ -209,18 +210,27 @@ void prefault_memory_clear(PrefaultMemory *memory)
     g_clear_pointer(&memory->places, prefault_places_free);
 }
 
+static RAMBlock *memory_block(const PrefaultChunk *range)
+{
+    ram_addr_t offset;
+
+    return qemu_ram_block_from_host(range->host, false, &offset);
+}
+
+static const HostMemoryBackend *memory_memdev(const RAMBlock *rb)
+{
+    return (HostMemoryBackend *)
+        object_dynamic_cast(rb->mr->owner, TYPE_MEMORY_BACKEND);
+}
+
 static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
 {
-    const HostMemoryBackend *memdev;
-    ram_addr_t offset;
-    RAMBlock *rb = qemu_ram_block_from_host(range->host, false, &offset);
+    RAMBlock *rb = memory_block(range);
     uint8_t *host = QEMU_ALIGN_PTR_DOWN(range->host, range->page_size);
 
     if (!rb) {
         return false;
     }
-    memdev = (HostMemoryBackend *)
-        object_dynamic_cast(rb->mr->owner, TYPE_MEMORY_BACKEND);
     *backing = (PrefaultBacking) {
         .name = memory_region_name(rb->mr),
         .host = host,
@@ -233,7 +243,7 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .is_pinned = range->is_private || should_mlock(mlock_state),
         .reserved = !qemu_ram_is_noreserve(rb),
     };
-    backing->is_bound = prefault_nodes_of(memdev, backing->nodes);
+    backing->is_bound = prefault_nodes_of(memory_memdev(rb), backing->nodes);
     return true;
 }
 
@@ -277,6 +287,34 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
     }
     return prefault_room_new((PrefaultBacking *)backings->data, backings->len,
                              all, "");
+}
+
+/* Returns false if NUMA balancing goes on to work on the block */
+static bool memory_keep_block(RAMBlock *rb, bool all, int node)
+{
+    void *host = qemu_ram_get_host_addr(rb);
+    uint64_t size = qemu_ram_get_max_length(rb);
+    bool keep = all || node >= 0;
+
+    prefault_keep_unmerged(host, size);
+    return !prefault_keep_is_balanced(memory_memdev(rb)) ||
+           (!prefault_keep_place(host, size, keep, node) && keep);
+}
+
+uint64_t prefault_memory_keep(const PrefaultMemory *memory, bool all)
+{
+    PrefaultChunk range;
+    uint64_t balanced = 0;
+
+    assert(bql_locked());
+    RCU_READ_LOCK_GUARD();
+    for (unsigned i = 0; prefault_plan_range(memory->plan, i, &range); i++) {
+        RAMBlock *rb = range.is_private ? NULL : memory_block(&range);
+        int node = prefault_places_node(memory->places, range.place);
+
+        balanced += rb && !memory_keep_block(rb, all, node) ? range.size : 0;
+    }
+    return balanced;
 }
 
 /*

@@ -76,6 +76,21 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
                                    uint64_t private_taken);
 
 /**
+ * prefault_memory_keep: tell the host to leave this memory where it is
+ * @memory: read with places
+ * @all: true: all of it; false: what its vCPUs use from one host node only, so
+ *       that NUMA balancing would have nothing to move
+ *
+ * Memory with a policy of its own has none of NUMA balancing; KSM is told for
+ * all.
+ *
+ * Context: BQL.
+ *
+ * Returns: bytes that NUMA balancing goes on to work on.
+ */
+uint64_t prefault_memory_keep(const PrefaultMemory *memory, bool all);
+
+/**
  * prefault_memory_watch: learn of changes of the memory map from now on
  * @changing: a change of some address space, or of dirty page logging, begins;
  *            called before an accelerator acts on it, with the gate closed

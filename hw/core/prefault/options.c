@@ -10,7 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qapi/qapi-visit-common.h"
+#include "qapi/qapi-visit-prefault.h"
 #include "qapi/util.h"
 #include "qapi/visitor.h"
 #include "qemu/cutils.h"
@@ -36,6 +36,7 @@ static ModeOption options_machine = {
 };
 static unsigned options_threads;
 static bool options_no_check;
+static PrefaultKeep options_keep = PREFAULT_KEEP_AUTO;
 
 OnOffAuto prefault_options_mode(Error **errp)
 {
@@ -65,6 +66,11 @@ bool prefault_options_check(void)
     return !options_no_check;
 }
 
+PrefaultKeep prefault_options_keep(void)
+{
+    return options_keep;
+}
+
 /* Options are fixed once the machine is complete: their mode is then in use */
 static bool options_may_change(const char *name, Error **errp)
 {
@@ -84,24 +90,32 @@ static void options_get_mode(Object *obj, Visitor *v, const char *name,
     visit_type_OnOffAuto(v, name, &option->mode, errp);
 }
 
-bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
-                              Error **errp)
+/* Returns the number of one of the words on, off and auto, or -1 */
+static int options_parse(Visitor *v, const char *name, const QEnumLookup *words,
+                         Error **errp)
 {
     g_autofree char *str = NULL;
-    int mode;
+    int value;
 
     /* As a string, for an error that lists the values that would work */
     if (!options_may_change(name, errp) ||
         !visit_type_str(v, name, &str, errp)) {
-        return false;
+        return -1;
     }
-    mode = qapi_enum_parse(&OnOffAuto_lookup, str, -1, NULL);
-    if (mode < 0) {
+    value = qapi_enum_parse(words, str, -1, NULL);
+    if (value < 0) {
         error_setg(errp, "%s=%s is none of on, off and auto", name, str);
-        return false;
     }
-    *value = mode;
-    return true;
+    return value;
+}
+
+bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
+                              Error **errp)
+{
+    int parsed = options_parse(v, name, &OnOffAuto_lookup, errp);
+
+    *value = parsed < 0 ? *value : parsed;
+    return parsed >= 0;
 }
 
 static void options_set_mode(Object *obj, Visitor *v, const char *name,
@@ -141,6 +155,20 @@ static void options_set_threads(Object *obj, Visitor *v, const char *name,
     options_threads = value;
 }
 
+static void options_get_keep(Object *obj, Visitor *v, const char *name,
+                             void *opaque, Error **errp)
+{
+    visit_type_PrefaultKeep(v, name, &options_keep, errp);
+}
+
+static void options_set_keep(Object *obj, Visitor *v, const char *name,
+                             void *opaque, Error **errp)
+{
+    int parsed = options_parse(v, name, &PrefaultKeep_lookup, errp);
+
+    options_keep = parsed < 0 ? options_keep : parsed;
+}
+
 static bool options_get_check(Object *obj, Error **errp)
 {
     return !options_no_check;
@@ -167,6 +195,12 @@ static void options_add_common(ObjectClass *oc, ModeOption *option)
         oc, "prefault-check",
         "Look at the host's limits before guest memory is taken, and stop "
         "before the kernel has to kill (default: on)");
+    object_class_property_add(oc, "prefault-keep", "PrefaultKeep",
+                              options_get_keep, options_set_keep, NULL, NULL);
+    object_class_property_set_description(
+        oc, "prefault-keep",
+        "Keep the host from taking mappings away (default: auto, where that "
+        "costs the guest nothing)");
 }
 
 void prefault_options_add_to_accel(ObjectClass *oc)

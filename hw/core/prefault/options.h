@@ -7,7 +7,7 @@
 #ifndef HW_CORE_PREFAULT_OPTIONS_H
 #define HW_CORE_PREFAULT_OPTIONS_H
 
-#include "qapi/qapi-types-common.h"
+#include "qapi/qapi-types-prefault.h"
 #include "qom/object.h"
 
 /**
@@ -38,6 +38,15 @@ unsigned prefault_options_threads(void);
  * Returns: false if the machine or the accelerator was told not to.
  */
 bool prefault_options_check(void);
+
+/**
+ * prefault_options_keep: what is done so that mappings stay
+ *
+ * Context: BQL.
+ *
+ * Returns: the value of prefault-keep, auto if none was given.
+ */
+PrefaultKeep prefault_options_keep(void);
 
 /**
  * prefault_options_add_to_accel: give an accelerator its prefault properties

@@ -327,6 +327,11 @@ unsigned prefault_places_cpus(const PrefaultPlaces *places)
     return MAX(1, bitmap_count_one(all.bits, CPUS_MAX));
 }
 
+int prefault_places_node(const PrefaultPlaces *places, unsigned number)
+{
+    return g_array_index(places->all, Place, number).node;
+}
+
 int prefault_places_enter(const PrefaultPlaces *places, unsigned number)
 {
     const Place *place = &g_array_index(places->all, Place, number);

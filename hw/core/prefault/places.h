@@ -65,6 +65,17 @@ unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr);
 unsigned prefault_places_cpus(const PrefaultPlaces *places);
 
 /**
+ * prefault_places_node: the host node of a place
+ * @places: the places
+ * @number: which one
+ *
+ * Context: any thread.
+ *
+ * Returns: the node that all its CPUs are of, -1 if there is none.
+ */
+int prefault_places_node(const PrefaultPlaces *places, unsigned number);
+
+/**
  * prefault_places_enter: let the calling thread take memory of a place
  * @places: the places; not changed
  * @number: which one

@@ -10,7 +10,10 @@
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-prefault.h"
+#include "attempt.h"
+#include "keep.h"
 #include "report.h"
+#include "watch.h"
 
 /*
  * Reasons to skip memory that come and go.  An operator does not expect them
@@ -96,6 +99,8 @@ static void report_describe(const PrefaultFigures *f, PrefaultInfo *info)
     info->skips = report_skips(f, &info->skipped);
     info->has_threads = true;
     info->threads = f->threads;
+    info->has_balanced = f->balanced && prefault_keep_balancing("");
+    info->balanced = f->balanced;
     info->has_swapped = f->swapped;
     info->swapped = f->swapped;
     info->has_elapsed_ms = true;
@@ -109,18 +114,27 @@ void prefault_report_figures(PrefaultRun *run, PrefaultInfo *info)
 
     assert(bql_locked());
     report_describe(&figures, info);
-    info->threads_left_behind = prefault_run_workers_left_behind();
+    info->threads_left_behind = prefault_attempt_workers_left_behind();
     info->has_threads_left_behind = info->threads_left_behind;
 }
 
-static void report_debts(PrefaultLedger *ledger, PrefaultInfo *info)
+/* After a loss all memory is looked at: what is missing is far less */
+static uint64_t report_debt(PrefaultLedger *ledger, PrefaultLosses losses,
+                            PrefaultOwedReason reason)
+{
+    return reason == PREFAULT_OWED_REASON_LOST
+           ? losses.missing : prefault_ledger_owed(ledger, reason);
+}
+
+static void report_debts(PrefaultLedger *ledger, PrefaultLosses losses,
+                         PrefaultInfo *info)
 {
     PrefaultOwedList **tail = &info->owed_for;
 
     info->has_owed = true;
     info->has_owed_for = true;
     for (int i = 0; i < PREFAULT_OWED_REASON__MAX; i++) {
-        uint64_t bytes = prefault_ledger_owed(ledger, i);
+        uint64_t bytes = report_debt(ledger, losses, i);
 
         if (bytes) {
             PrefaultOwed *debt = g_new0(PrefaultOwed, 1);
@@ -142,17 +156,22 @@ static bool report_is_conversion(PrefaultOwedReason reason)
 
 void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info)
 {
+    PrefaultLosses losses = prefault_watch_losses();
     uint64_t owed[2] = {}, mapped[2] = {};
 
     assert(bql_locked());
     for (int i = 0; ledger && i < PREFAULT_OWED_REASON__MAX; i++) {
-        owed[report_is_conversion(i)] += prefault_ledger_owed(ledger, i);
-        mapped[report_is_conversion(i)] += prefault_ledger_mapped(ledger, i);
+        owed[report_is_conversion(i)] += report_debt(ledger, losses, i);
+        mapped[report_is_conversion(i)] +=
+            i == PREFAULT_OWED_REASON_LOST ? losses.remapped
+                                           : prefault_ledger_mapped(ledger, i);
     }
     if (info->retention) {
-        report_debts(ledger, info);
+        report_debts(ledger, losses, info);
         info->retention->refilled = mapped[false];
         info->retention->refill_pending = owed[false];
+        info->retention->lost = losses.lost;
+        info->retention->remapped = losses.remapped;
     }
     if (info->conversions) {
         info->conversions->prefaulted = mapped[true];
@@ -186,6 +205,13 @@ static void report_left_out(const PrefaultFigures *f)
             warn_report("prefault: %" PRIu64 " bytes of guest memory left "
                         "alone: %s", bytes, report_passing_reasons[i]);
         }
+    }
+    if (f->balanced && prefault_keep_balancing("")) {
+        warn_report_once("prefault: the host's NUMA balancing takes mappings "
+                         "of %" PRIu64 " bytes of guest memory away again and "
+                         "again: confine the vCPUs to the CPUs of one host "
+                         "node, give the memory's backend a policy, or use "
+                         "prefault-keep=on", f->balanced);
     }
     if (f->swapped) {
         warn_report("prefault: %" PRIu64 " bytes of QEMU's memory are in swap, "

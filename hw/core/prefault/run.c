@@ -10,38 +10,23 @@
 #include "qemu/osdep.h"
 #include "hw/core/cpu.h"
 #include "qemu/main-loop.h"
-#include "qemu/queue.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
+#include "attempt.h"
 #include "gate.h"
 #include "host-limits.h"
-#include "room.h"
 #include "run.h"
-#include "steps.h"
 #include "threads.h"
 #include "trace.h"
-
-/*
- * One plan that is worked through.  It lives until its last worker has left,
- * which the kernel may put off for as long as it likes (memory.high, a file
- * system that does not answer).  Nobody waits for that with the BQL.
- */
-typedef struct Attempt {
-    PrefaultRun *run;               /* NULL: it is over, but for its workers */
-    PrefaultSteps steps;            /* shared with the workers */
-    PrefaultEngine *engine;         /* NULL: nothing was begun */
-    PrefaultMemory memory;
-    GArray *debts;                  /* it is to settle these; NULL: none */
-    QLIST_ENTRY(Attempt) next;      /* in run_left_behind */
-} Attempt;
 
 /* All fields are protected by the BQL */
 struct PrefaultRun {
     PrefaultLedger *ledger;
     void (*done)(void);
-    Attempt *attempt;               /* NULL unless the run is under way */
+    PrefaultAttempt *attempt;       /* NULL unless the run is under way */
     bool stale;                     /* was invalidated, perhaps too late */
     uint64_t private_taken;         /* bytes that some run has mapped */
+    PrefaultKnown *known;           /* what the last run has done, or NULL */
     PrefaultFigures figures;
     uint64_t present;               /* a run left all of so much present */
     uint64_t present_rss;           /* QEMU's resident pages then */
@@ -49,9 +34,6 @@ struct PrefaultRun {
     int64_t begun_ns;               /* with this plan */
     Error *error;                   /* the first failure, or NULL */
 };
-
-static QLIST_HEAD(, Attempt) run_left_behind =
-    QLIST_HEAD_INITIALIZER(run_left_behind);
 
 PrefaultRun *prefault_run_new(PrefaultLedger *ledger, void (*done)(void))
 {
@@ -67,80 +49,10 @@ void prefault_run_free(PrefaultRun *run)
 {
     if (run) {
         assert(!run->attempt);
+        prefault_known_free(run->known);
         error_free(run->error);
         g_free(run);
     }
-}
-
-static void run_attempt_free(Attempt *attempt)
-{
-    prefault_engine_free(attempt->engine);
-    prefault_room_free(attempt->steps.room);
-    prefault_memory_clear(&attempt->memory);
-    g_clear_pointer(&attempt->steps.vcpus, g_ptr_array_unref);
-    g_clear_pointer(&attempt->debts, g_array_unref);
-    g_clear_pointer(&attempt->steps.done, qemu_bh_delete);
-    g_free(attempt);
-}
-
-static void run_attempt_done(void *opaque)
-{
-    Attempt *attempt = opaque;
-
-    if (attempt->run) {
-        attempt->run->done();
-    } else {
-        QLIST_REMOVE(attempt, next);
-        run_attempt_free(attempt);
-    }
-}
-
-/* Free it, or leave it behind until its workers have left */
-static void run_attempt_release(Attempt *attempt)
-{
-    unsigned busy = 0;
-
-    if (attempt->engine) {
-        prefault_engine_workers(attempt->engine, &busy);
-    }
-    attempt->run = NULL;
-    if (busy) {
-        QLIST_INSERT_HEAD(&run_left_behind, attempt, next);
-    } else {
-        run_attempt_free(attempt);
-    }
-}
-
-unsigned prefault_run_workers_left_behind(void)
-{
-    unsigned sum = 0;
-    Attempt *attempt;
-
-    assert(bql_locked());
-    QLIST_FOREACH(attempt, &run_left_behind, next) {
-        unsigned busy;
-
-        prefault_engine_workers(attempt->engine, &busy);
-        sum += busy;
-    }
-    return sum;
-}
-
-/*
- * Not in the main AioContext: its bottom halves also run while a command waits
- * for the block layer, and a guest must not be started then.
- */
-static Attempt *run_attempt_new(PrefaultRun *run)
-{
-    Attempt *attempt = g_new0(Attempt, 1);
-
-    attempt->run = run;
-    if (run->done) {
-        attempt->steps.done = aio_bh_new_guarded(
-            iohandler_get_aio_context(), run_attempt_done, attempt, NULL);
-    }
-    attempt->steps.ledger = run->ledger;
-    return attempt;
 }
 
 /*
@@ -159,12 +71,13 @@ static bool run_is_present(const PrefaultRun *run)
 static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
                      PrefaultVia via, GArray *debts)
 {
-    Attempt *attempt = run_attempt_new(run);
+    PrefaultAttempt *attempt = prefault_attempt_new(run->done);
     PrefaultMemory *memory = &attempt->memory;
 
     assert(bql_locked());
     assert(!run->attempt);
     prefault_memory_read(memory, debts);
+    attempt->steps.ledger = run->ledger;
     attempt->steps.backend = backend;
     attempt->steps.via = via;
     attempt->steps.generation = memory->generation;
@@ -187,7 +100,7 @@ static void run_plan(PrefaultRun *run, const PrefaultBackend *backend,
 static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
                              unsigned threads)
 {
-    Attempt *attempt = run->attempt;
+    PrefaultAttempt *attempt = run->attempt;
 
     trace_prefault_run_begin(run->figures.total, threads, run->figures.maps);
     attempt->engine = prefault_engine_start(attempt->memory.plan,
@@ -197,6 +110,20 @@ static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
     run->figures.threads_wanted = threads;
     if (threads && !run->figures.threads) {
         qemu_bh_schedule(attempt->steps.done);
+    }
+}
+
+/* What the last run has done need not be done again, unless it is in doubt */
+static void run_take_known(PrefaultRun *run, GArray *doubts)
+{
+    g_autoptr(PrefaultKnown) known = g_steal_pointer(&run->known);
+
+    if (known && doubts) {
+        prefault_known_doubt(known, doubts);
+        run->attempt->steps.known = known;
+        run->attempt->known = g_steal_pointer(&known);
+    } else if (doubts) {
+        g_array_unref(doubts);
     }
 }
 
@@ -212,6 +139,11 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
     steps->room = wish.check && !run_is_present(run)
                   ? prefault_memory_room(&run->attempt->memory, wish.all,
                                          run->private_taken) : NULL;
+    run_take_known(run, wish.doubts);
+    if (wish.keep != PREFAULT_KEEP_OFF) {
+        run->figures.balanced = prefault_memory_keep(
+            &run->attempt->memory, wish.keep == PREFAULT_KEEP_ON);
+    }
     if (backend) {
         /* Without a vCPU map() returns -ENODEV, and all memory is owed */
         steps->vcpus = backend->begin(PREFAULT_VIA_DESCRIPTOR);
@@ -300,7 +232,7 @@ void prefault_run_invalidate(PrefaultRun *run)
 static void run_take_figures(PrefaultRun *run)
 {
     int64_t now = get_clock();
-    Attempt *attempt = run->attempt;
+    PrefaultAttempt *attempt = run->attempt;
 
     prefault_engine_progress(attempt->engine, &run->figures.progress);
     run->figures.elapsed_ns = now - run->started_ns;
@@ -312,7 +244,7 @@ static void run_take_figures(PrefaultRun *run)
  * All that can be mapped is mapped now.  Forget the debts that are left: for
  * addresses without RAM, or for RAM that is read-only or logs dirty pages.
  */
-static void run_forgive(const Attempt *attempt)
+static void run_forgive(const PrefaultAttempt *attempt)
 {
     for (guint i = 0; i < attempt->debts->len; i++) {
         PrefaultDebt *debt = &g_array_index(attempt->debts, PrefaultDebt, i);
@@ -333,6 +265,8 @@ static void run_complete(PrefaultRun *run)
         run->present = p->populated == run->figures.total &&
                        !run->figures.swapped ? p->populated : 0;
         run->present_rss = prefault_limits_resident("");
+        run->known = run->present == p->mapped && p->mapped && !p->later
+                     ? prefault_known_new(run->attempt->memory.plan) : NULL;
     } else if (!run->figures.progress.later) {
         run_forgive(run->attempt);
     }
@@ -365,7 +299,7 @@ PrefaultOutcome prefault_run_close(PrefaultRun *run)
     trace_prefault_run_close(outcome, run->figures.progress.populated,
                              run->figures.progress.mapped,
                              run->figures.elapsed_ns);
-    run_attempt_release(g_steal_pointer(&run->attempt));
+    prefault_attempt_release(g_steal_pointer(&run->attempt));
     return outcome;
 }
 

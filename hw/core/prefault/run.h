@@ -23,6 +23,7 @@
  * @active: it is under way
  * @threads: number of workers
  * @threads_wanted: number of workers that there should be
+ * @balanced: bytes that NUMA balancing works on
  * @swapped: bytes of QEMU's memory in swap, once it has completed
  * @unplaced: errno of a worker that could not go to its place, or 0
  * @elapsed_ns: since the run was begun the first time
@@ -37,6 +38,7 @@ typedef struct PrefaultFigures {
     bool active;
     unsigned threads;
     unsigned threads_wanted;
+    uint64_t balanced;
     uint64_t swapped;
     int unplaced;
     int64_t elapsed_ns;
@@ -51,11 +53,16 @@ typedef struct PrefaultRun PrefaultRun;
  * @all: true: a failure, or too little room on the host, ends the run; false:
  *       what cannot be had is left out
  * @check: whether to look at the room on the host
+ * @keep: what is done so that mappings stay
+ * @doubts: what of memory that the last run has mapped may not be mapped any
+ *          more, sorted; NULL: all of it.  For the run to free.
  */
 typedef struct PrefaultRunWish {
     unsigned threads;
     bool all;
     bool check;
+    PrefaultKeep keep;
+    GArray *doubts;
 } PrefaultRunWish;
 
 /**
@@ -175,15 +182,6 @@ PrefaultOutcome prefault_run_close(PrefaultRun *run);
  * Returns: how the run ended.
  */
 PrefaultOutcome prefault_run_join(PrefaultRun *run);
-
-/**
- * prefault_run_workers_left_behind: the workers that runs have left behind
- *
- * Context: BQL.
- *
- * Returns: how many are left now, of all runs.
- */
-unsigned prefault_run_workers_left_behind(void);
 
 /**
  * prefault_run_figures: how far a run is, or how the last one ended

@@ -39,6 +39,13 @@ static void steps_enter_owed(void *opaque, unsigned place)
     prefault_threads_leave_real_time();
 }
 
+static bool steps_known(void *opaque, const PrefaultChunk *chunk)
+{
+    PrefaultSteps *steps = opaque;
+
+    return steps->known && prefault_known_has(steps->known, chunk);
+}
+
 static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
                         uint64_t *cost, Error **errp)
 {
@@ -157,6 +164,7 @@ static void steps_done(void *opaque)
 static const PrefaultOps steps_ops[] = {
     [PREFAULT_STEPS_HELD] = {
         .enter = steps_enter,
+        .known = steps_known,
         .begin = steps_begin,
         .populate = steps_populate,
         .map = steps_map,
@@ -166,6 +174,7 @@ static const PrefaultOps steps_ops[] = {
     },
     [PREFAULT_STEPS_HELD_AUTO] = {
         .enter = steps_enter,
+        .known = steps_known,
         .begin = steps_begin,
         .populate = steps_populate,
         .map = steps_map,

@@ -8,6 +8,7 @@
 #define HW_CORE_PREFAULT_STEPS_H
 
 #include "hw/core/prefault-backend.h"
+#include "known.h"
 #include "ledger.h"
 #include "places.h"
 #include "qemu/main-loop.h"
@@ -37,6 +38,7 @@ typedef enum PrefaultStepsKind {
  * @backend: the backend that maps; NULL to populate only
  * @via: the way by which it maps
  * @vcpus: from its @begin; NULL without
+ * @known: memory that is known to be done; NULL: none is
  * @room: asked before memory is taken; NULL: it is not asked
  * @generation: of the memory map that the plan is of
  * @places: of the plan's chunks; NULL for owed memory
@@ -50,6 +52,7 @@ typedef struct PrefaultSteps {
     const PrefaultBackend *backend;
     PrefaultVia via;
     GPtrArray *vcpus;
+    const PrefaultKnown *known;
     PrefaultRoom *room;
     unsigned generation;
     const PrefaultPlaces *places;

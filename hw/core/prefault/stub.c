@@ -41,6 +41,10 @@ void prefault_wake_when_started(void)
 {
 }
 
+void prefault_returned(RAMBlock *rb, uint64_t offset, uint64_t size)
+{
+}
+
 bool prefault_refuse_dump(Error **errp)
 {
     return false;

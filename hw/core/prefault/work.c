@@ -15,9 +15,8 @@
 #include "work.h"
 
 /*
- * Interruptions in a row, without progress, before a page is given up.  A
- * poisoned page interrupts for ever; a signal or two is normal.  Each can take
- * the time that a call has, some milliseconds.
+ * Interruptions in a row, without progress, before a page is given up: a
+ * poisoned page interrupts for ever.  Each can take some milliseconds.
  */
 #define INTR_MAX 20
 
@@ -83,13 +82,11 @@ static void work_leave_for_later(PrefaultWork *work, const PrefaultChunk *piece)
     if (piece->is_private) {
         work_account_skipped(work, PREFAULT_SKIP_REASON_PRIVATE, piece);
     }
-    /* A worker that was left behind owes nothing any more */
     if (work->ops->later && !work_stopped(work)) {
         work->ops->later(work->opaque, piece);
     }
 }
 
-/* @piece was mapped, or need not or cannot be: it is not owed any more */
 static void work_settle(PrefaultWork *work, const PrefaultChunk *piece,
                         bool mapped)
 {
@@ -343,6 +340,11 @@ void prefault_work_chunk(PrefaultWork *work, unsigned worker,
     if (work_stopped(work)) {
         return;
     }
+    if (work->ops->known && work->ops->known(work->opaque, chunk)) {
+        work_account(work, &work->progress.populated, chunk);
+        work_account(work, &work->progress.mapped, chunk);
+        return;
+    }
     if (work->ops->begin &&
         !work->ops->begin(work->opaque, chunk, &cost, &why)) {
         work_refuse(work, chunk, why);
@@ -383,7 +385,6 @@ PrefaultOutcome prefault_work_outcome(PrefaultWork *work,
                                       PrefaultProgress *progress)
 {
     QEMU_LOCK_GUARD(&work->lock);
-
     if (progress) {
         *progress = work->progress;
     }

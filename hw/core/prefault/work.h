@@ -18,6 +18,8 @@
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
+ * @known: is all of @chunk known to be populated and mapped?  Then nothing is
+ *         done.  NULL: nothing is known.
  * @begin: work on @chunk begins.  Returns false if the host has not enough
  *         memory for it: @errp is a sentence, and the chunk is left for later
  *         (@patient), skipped (@tolerant) or the run ends.  NULL: nobody looks.
@@ -56,6 +58,7 @@
  */
 typedef struct PrefaultOps {
     void (*enter)(void *opaque, unsigned place);
+    bool (*known)(void *opaque, const PrefaultChunk *chunk);
     bool (*begin)(void *opaque, const PrefaultChunk *chunk, uint64_t *cost,
                   Error **errp);
     void (*end)(void *opaque, const PrefaultChunk *chunk, uint64_t cost);

@@ -101,4 +101,17 @@ void prefault_wake_when_started(void);
  */
 bool prefault_refuse_dump(Error **errp);
 
+/**
+ * prefault_returned: some memory was given back to the host
+ * @rb: its RAM block
+ * @offset: where in the block, in bytes
+ * @size: bytes
+ *
+ * By the guest (balloon, free page reporting, virtio-mem), or because QEMU
+ * needs it no more: no loss that prefault has to make good.
+ *
+ * Context: any thread.
+ */
+void prefault_returned(RAMBlock *rb, uint64_t offset, uint64_t size);
+
 #endif /* HW_CORE_PREFAULT_H */

@@ -212,6 +212,34 @@
 # define VIR_DOMAIN_STATS_PREFAULT_REFILL_PENDING "prefault.refill.pending"
 
 /**
+ * VIR_DOMAIN_STATS_PREFAULT_LOST_BYTES:
+ *
+ * Mappings that the host took away in bytes, as unsigned long long.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_LOST_BYTES "prefault.lost.bytes"
+
+/**
+ * VIR_DOMAIN_STATS_PREFAULT_LOST_REMAPPED:
+ *
+ * How much of that was mapped again in bytes, as unsigned long long.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_LOST_REMAPPED "prefault.lost.remapped"
+
+/**
+ * VIR_DOMAIN_STATS_PREFAULT_BYTES_BALANCED:
+ *
+ * Guest memory that the host's NUMA balancing works on in bytes, as unsigned
+ * long long.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_BYTES_BALANCED "prefault.bytes.balanced"
+
+/**
  * VIR_DOMAIN_STATS_PREFAULT_CONVERSIONS_TO_PRIVATE_COUNT:
  *
  * Conversions of guest memory to private as unsigned long long.

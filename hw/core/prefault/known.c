@@ -1,0 +1,97 @@
+/*
+ * Which guest memory is known to be populated and mapped
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "known.h"
+#include "ledger.h"
+
+typedef struct KnownRange {
+    hwaddr start;
+    hwaddr end;
+    uint8_t *host;
+} KnownRange;
+
+struct PrefaultKnown {
+    GArray *ranges;             /* of KnownRange, sorted */
+    GArray *debts;              /* of PrefaultDebt, sorted; NULL: none */
+};
+
+static int known_compare(const void *a, const void *b)
+{
+    const KnownRange *x = a, *y = b;
+
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+PrefaultKnown *prefault_known_new(const PrefaultPlan *plan)
+{
+    PrefaultKnown *known = g_new0(PrefaultKnown, 1);
+    PrefaultChunk range;
+
+    known->ranges = g_array_new(false, false, sizeof(KnownRange));
+    for (unsigned i = 0; prefault_plan_range(plan, i, &range); i++) {
+        KnownRange one = { range.gpa, range.gpa + range.size, range.host };
+
+        if (!range.is_private && !range.is_convertible) {
+            g_array_append_val(known->ranges, one);
+        }
+    }
+    g_array_sort(known->ranges, known_compare);
+    return known;
+}
+
+void prefault_known_free(PrefaultKnown *known)
+{
+    if (known) {
+        g_array_unref(known->ranges);
+        g_clear_pointer(&known->debts, g_array_unref);
+        g_free(known);
+    }
+}
+
+void prefault_known_doubt(PrefaultKnown *known, GArray *debts)
+{
+    g_clear_pointer(&known->debts, g_array_unref);
+    known->debts = debts;
+}
+
+/* Find the element of a sorted array whose first member is the last <= @at */
+static const void *known_find(const GArray *array, hwaddr at)
+{
+    const guint size = g_array_get_element_size((GArray *)array);
+    guint low = 0, high = array->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+
+        if (*(const hwaddr *)(array->data + middle * size) <= at) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low ? array->data + (low - 1) * size : NULL;
+}
+
+static bool known_is_in_doubt(const PrefaultKnown *known,
+                              const PrefaultChunk *chunk)
+{
+    const PrefaultDebt *debt = known->debts ? known_find(
+        known->debts, chunk->gpa + chunk->size - 1) : NULL;
+
+    return debt && debt->end > chunk->gpa;
+}
+
+bool prefault_known_has(const PrefaultKnown *known, const PrefaultChunk *chunk)
+{
+    const KnownRange *range = known_find(known->ranges, chunk->gpa);
+
+    /* Memory whose writes are tracked is not mapped for now */
+    return range && !chunk->map_later &&
+           chunk->gpa + chunk->size <= range->end &&
+           chunk->host == range->host + (chunk->gpa - range->start) &&
+           !known_is_in_doubt(known, chunk);
+}

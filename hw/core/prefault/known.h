@@ -1,0 +1,59 @@
+/*
+ * Which guest memory is known to be populated and mapped
+ *
+ * A run that completed has done all of its plan.  The next one need not walk
+ * the page tables again where nothing has happened since: the guest is held
+ * meanwhile.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CORE_PREFAULT_KNOWN_H
+#define HW_CORE_PREFAULT_KNOWN_H
+
+#include "plan.h"
+
+typedef struct PrefaultKnown PrefaultKnown;
+
+/**
+ * prefault_known_new: what a plan has, all of it populated and mapped
+ * @plan: not used afterwards
+ *
+ * Private memory and memory that may become private is not known: it can change
+ * at any time.
+ *
+ * Context: any thread.
+ *
+ * Returns: for prefault_known_free().
+ */
+PrefaultKnown *prefault_known_new(const PrefaultPlan *plan);
+
+/**
+ * prefault_known_free: forget it
+ * @known: nobody uses it any more; NULL does nothing
+ */
+void prefault_known_free(PrefaultKnown *known);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultKnown, prefault_known_free)
+
+/**
+ * prefault_known_doubt: some of it may not be mapped any more
+ * @known: nobody else uses it
+ * @debts: what is owed, sorted (ledger.h); they are what is in doubt from now
+ *         on, and no others; its ownership passes to @known
+ *
+ * Context: one thread at a time.
+ */
+void prefault_known_doubt(PrefaultKnown *known, GArray *debts);
+
+/**
+ * prefault_known_has: is all of a chunk known?
+ * @known: it does not change meanwhile
+ * @chunk: of any plan: memory that has moved since is not known
+ *
+ * Context: any thread.
+ *
+ * Returns: true if so.
+ */
+bool prefault_known_has(const PrefaultKnown *known, const PrefaultChunk *chunk);
+
+#endif /* HW_CORE_PREFAULT_KNOWN_H */
