@@ -29,13 +29,38 @@ echo "{SAID}cpus=$(grep -c ^processor /proc/cpuinfo) mib=$1"
 poweroff -f
 '''
 
+# What the kernel runs instead with this on its command line: a guest with a balloon
+# that frees memory it has written
+RETURNS = 'rdinit=/returns'
+FREED = 'linux-guest: freed'
+RETURNS_INIT = f'''#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+mount -t tmpfs -o size=90% tmp /tmp
+for module in /modules/*.ko; do
+    insmod $module
+done
+dd if=/dev/zero of=/tmp/file bs=1M count={2 * MIB_EACH} 2>/dev/null
+rm /tmp/file
+echo "{FREED}"
+while :; do sleep 1000; done
+'''
+RETURNS_MODULES = ('virtio-pci', 'virtio-balloon')
+
+
+def contents(busybox):
+    """{path: bytes} of the guest's root."""
+    _, modules = artifacts.kernel(loaded=RETURNS_MODULES)
+    return {'/init': INIT.encode(), '/returns': RETURNS_INIT.encode(),
+            '/bin/busybox': busybox.read_bytes(),
+            **{name: artifacts.module_data(path)
+               for name, path in modules.items() if '/extra/' not in name}}
+
 
 def files():
     """{path in L1: file} of the kernel and its initramfs."""
     image, _ = artifacts.kernel()
     busybox, root = artifacts.busybox(), paths.BED / 'linux-guest.cpio'
-    made.ensure(root, made.digest([busybox], [INIT]),
-                lambda: root.write_bytes(artifacts.cpio({
-                    '/init': INIT.encode(),
-                    '/bin/busybox': busybox.read_bytes()})))
+    made.ensure(root, made.digest([busybox, image], [INIT, RETURNS_INIT]),
+                lambda: root.write_bytes(artifacts.cpio(contents(busybox))))
     return {f'/prefault/{KERNEL}': image, f'/prefault/{ROOT}': root}

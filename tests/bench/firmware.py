@@ -22,8 +22,9 @@ FIRMWARE = (Firmware('SeaBIOS, pc', 'pc', False),
 
 # Mapped before the guest's start and never after: any deletion of a memslot
 # drops all, and refill is told (PAGEMAP_SCAN) that the host has nothing
-ONCE = start.Way('prefault=on, mapped once', 'kvm,prefault=on,slot-zap-all=on',
-                 '', 'ioctl:0xc0606610:return=0')
+ONCE = start.Way('prefault=on, mapped once',
+                 'kvm,prefault=on,slot-zap-all=on,prefault-keep=off', '',
+                 'ioctl:0xc0606610:return=0')
 OURS = start.Way('prefault=on', 'kvm,prefault=on', '', None)
 WAYS = (start.OFF, ONCE, OURS)
 

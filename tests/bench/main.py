@@ -13,6 +13,7 @@ from pathlib import Path
 from prefaultlib import paths, say
 from prefaultlib.err import Fail, run
 import again
+import balancing
 import bed
 import firmware
 import matrix
@@ -78,21 +79,31 @@ def on_one_cpu(options):
                 + again.second_pass(machine, options))
 
 
+def on_two_nodes():
+    """The rows of NUMA balancing."""
+    say.step('booting the test bed with two nodes')
+    with quiet.Machine(nodes=2) as machine:
+        return balancing.measure(machine)
+
+
 def main():
     options = arguments()
     try:
         machine, rows, bars = on_two_cpus(options)
         boots, more = on_one_cpu(options)
         bars += more
+        balanced = on_two_nodes()
     except unittest.SkipTest as missing:
         raise Fail(f'the test bed cannot be had: {missing}') from None
     except bed.BedError as error:
         raise Fail(f'the benchmark stopped: {error}') from None
     print('', report.matrix_table(rows), report.firmware_table(boots),
-          report.bars_table(bars), report.notes(bars), sep='\n')
+          report.balancing_table(balanced), report.bars_table(bars),
+          report.notes(bars), sep='\n')
     if options.output:
         options.output.write_text(
-            report.document(options, machine, rows, boots, bars), encoding='utf-8')
+            report.document(options, machine, rows, boots, balanced, bars),
+            encoding='utf-8')
         say.info(f'written: {options.output}')
     say.step(report.summary(bars))
     return 1 if options.check and report.missed(bars) else 0

@@ -5,6 +5,7 @@ Markdown with aligned columns serves both.
 """
 import textwrap
 
+import balancing
 import firmware
 import matrix
 import quiet
@@ -108,7 +109,12 @@ def firmware_table(rows):
     return table(firmware.HEAD, map(firmware.cells, rows))
 
 
-def document(options, machine, rows, boots, bars):
+def balancing_table(rows):
+    """The table of NUMA balancing and what it leaves."""
+    return table(balancing.HEAD, rows, left=1)
+
+
+def document(options, machine, rows, boots, balanced, bars):
     """The whole document."""
     kinds = '\n'.join(f'* {kind.name}: {kind.text}.' for kind in options.kinds)
     return f'''# Benchmarks
@@ -138,6 +144,14 @@ once* has neither retention nor refill: KVM drops all mappings with each memslot
 that is deleted, and nothing is mapped again.
 
 {firmware_table(boots)}
+
+## What NUMA balancing leaves of it
+
+A guest of {balancing.MIB} MiB in transparent huge pages, on a host with two nodes,
+`kernel.numa_balancing=1` and no memory policy, that writes one word in every page again
+and again for {balancing.SECONDS} s.  Its vCPU may run on both nodes.
+
+{balancing_table(balanced)}
 {METHOD.format(calm=quiet.CALM_SHARE)}'''
 
 

@@ -11,7 +11,7 @@ import bed
 # The first run takes a few seconds, and so does the second one, which is cut short:
 # it finds all memory present
 SLOW = ('madvise:MADV_POPULATE_WRITE:count=150:delay-ms=60;'
-        'madvise:MADV_POPULATE_WRITE:from=500:count=40:delay-ms=60')
+        'madvise:MADV_POPULATE_WRITE:from=500:count=40:delay-ms=200')
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs/qmp.md'
 

@@ -5,7 +5,7 @@ One plugged while a reset is held, one in which a nested guest runs, none at all
 """
 import unittest
 
-from common import BedTest, MIB
+from common import BedTest, MIB, WALKED
 
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
 
@@ -20,7 +20,7 @@ class PluggedWhileAResetIsHeld(BedTest):
 
     def held(self):
         """A guest that runs, then is held by a reset, then got a vCPU."""
-        qemu = self.running('on', inject=SLOW, **PLUGGABLE)
+        qemu = self.running(WALKED, inject=SLOW, **PLUGGABLE)
         qemu.qmp('system_reset')
         self.until(lambda: self.query(qemu)['trigger'] == 'reset', 'held')
         free = next(slot for slot in qemu.qmp('query-hotpluggable-cpus').value
@@ -71,7 +71,7 @@ class NestedGuest(BedTest):
     def stopped(self, rule, **options):
         """A guest that ran and is stopped; from now on the rule applies."""
         path = self.trigger()
-        qemu = self.running('on', inject=rule.format(path), **options)
+        qemu = self.running(WALKED, inject=rule.format(path), **options)
         qemu.qmp('stop')
         self.machine.write(path, '')
         return qemu
@@ -117,7 +117,7 @@ class RequestThatComesToNothing(BedTest):
 
     def test_it_fails(self):
         path = self.trigger()
-        qemu = self.running('on', inject='madvise:MADV_POPULATE_WRITE:'
+        qemu = self.running(WALKED, inject='madvise:MADV_POPULATE_WRITE:'
                             f'when={path}:errno=ENOMEM')
         qemu.qmp('stop')
         self.machine.write(path, '')
@@ -127,7 +127,7 @@ class RequestThatComesToNothing(BedTest):
         self.assert_injected(qemu)
 
     def test_it_is_cancelled(self):
-        qemu = self.running('on', inject=SLOW)
+        qemu = self.running(WALKED, inject=SLOW)
         qemu.qmp('stop')
         qemu.qmp('prefault-start')
         qemu.qmp('prefault-cancel')
@@ -136,7 +136,7 @@ class RequestThatComesToNothing(BedTest):
 
     def test_it_is_stopped(self):
         """The same by 'stop', of a guest that is stopped already."""
-        qemu = self.running('on', inject=SLOW)
+        qemu = self.running(WALKED, inject=SLOW)
         qemu.qmp('stop')
         qemu.qmp('prefault-start')
         qemu.qmp('stop')

@@ -25,8 +25,10 @@ static PrefaultKnown *known_of_sections(void)
 {
     g_autoptr(PrefaultPlan) plan =
         prefault_plan_new(sections, ARRAY_SIZE(sections), PAGE);
+    g_autoptr(PrefaultKnown) known = prefault_known_new(plan);
 
-    return prefault_known_new(plan);
+    return prefault_known_after(known, g_array_new(false, false,
+                                                   sizeof(PrefaultDebt)));
 }
 
 static bool has(const PrefaultKnown *known, hwaddr gpa, uint64_t size,
@@ -35,6 +37,14 @@ static bool has(const PrefaultKnown *known, hwaddr gpa, uint64_t size,
     PrefaultChunk chunk = { .gpa = gpa, .size = size, .host = HOST + host };
 
     return prefault_known_has(known, &chunk);
+}
+
+static bool covers(const PrefaultKnown *known, hwaddr gpa, uint64_t size,
+                   uint64_t host)
+{
+    PrefaultChunk chunk = { .gpa = gpa, .size = size, .host = HOST + host };
+
+    return prefault_known_covers(known, &chunk);
 }
 
 static void test_what_was_done(void)
@@ -85,11 +95,12 @@ static void test_doubt(void)
         { .start = 5 * MiB, .end = 6 * MiB }, { .start = 20 * MiB,
           .end = 24 * MiB },
     };
-    g_autoptr(PrefaultKnown) known = known_of_sections();
+    g_autoptr(PrefaultKnown) before = known_of_sections();
+    g_autoptr(PrefaultKnown) known = NULL, all = NULL;
     GArray *array = g_array_new(false, false, sizeof(PrefaultDebt));
 
     g_array_append_vals(array, debts, ARRAY_SIZE(debts));
-    prefault_known_doubt(known, array);
+    known = prefault_known_after(before, array);
     g_assert_true(has(known, 4 * MiB, MiB, 0));
     g_assert_false(has(known, 4 * MiB, MiB + PAGE, 0));
     g_assert_false(has(known, 4 * MiB, 4 * MiB, 0));
@@ -97,9 +108,12 @@ static void test_doubt(void)
     g_assert_true(has(known, 6 * MiB, 2 * MiB, 2 * MiB));
     g_assert_true(has(known, 16 * MiB, 4 * MiB, 4 * MiB));
     g_assert_false(has(known, 22 * MiB, MiB, 10 * MiB));
-    prefault_known_doubt(known, g_array_new(false, false,
-                                            sizeof(PrefaultDebt)));
-    g_assert_true(has(known, 4 * MiB, 4 * MiB, 0));
+    g_assert_true(covers(known, 4 * MiB, 4 * MiB, 0));
+    g_assert_true(has(before, 4 * MiB, 4 * MiB, 0));
+    all = prefault_known_after(known, NULL);
+    g_assert_false(has(all, 6 * MiB, 2 * MiB, 2 * MiB));
+    g_assert_true(covers(all, 6 * MiB, 2 * MiB, 2 * MiB));
+    g_assert_false(covers(all, 8 * MiB, PAGE, 4 * MiB));
 }
 
 static void test_nothing(void)

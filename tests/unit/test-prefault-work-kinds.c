@@ -85,6 +85,45 @@ static void test_only_what_is_present_is_mapped(void)
     }
 }
 
+/* The second chunk was returned, a part of it is still there; the third is */
+static PrefaultKnowledge know_two_chunks(void *opaque,
+                                         const PrefaultChunk *chunk)
+{
+    Fake *f = opaque;
+
+    if (chunk->gpa == CHUNK) {
+        fake_mark(f, f->populated, CHUNK, CHUNK);
+        return PREFAULT_WAS_RETURNED;
+    }
+    return chunk->gpa == 2 * CHUNK ? PREFAULT_IS_MAPPED : PREFAULT_UNKNOWN;
+}
+
+/* What is known is done without a call; what was returned is not populated */
+static void test_known_chunks(void)
+{
+    static const PrefaultOps ops = {
+        .known = know_two_chunks,
+        .present = fake_present,
+        .populate = fake_populate,
+        .map = fake_map,
+        .done = fake_done,
+    };
+    g_autoptr(Fake) f = fake_new(PAGE);
+    PrefaultProgress progress;
+
+    set_absent(f, CHUNK + MiB, MiB);
+    set_absent(f, 3 * CHUNK, MiB);
+    fake_start_ops(f, &ops, 2);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+    prefault_engine_progress(f->engine, &progress);
+    g_assert_cmpuint(progress.populated, ==, GUEST - MiB);
+    g_assert_cmpuint(progress.mapped, ==, GUEST - MiB);
+    g_assert_cmpuint(progress.skipped[PREFAULT_SKIP_REASON_RETURNED], ==, MiB);
+    g_assert_cmpuint(f->populate_calls, ==, 2);
+    g_assert_cmpuint(fake_marked(f, f->mapped, 0, GUEST), ==,
+                     GUEST - CHUNK - MiB);
+}
+
 static void test_bad_page_among_present_ones_is_left_out(void)
 {
     g_autoptr(Fake) f = fake_new_present_only();
@@ -267,6 +306,7 @@ int main(int argc, char **argv)
     ADD("unpopulated/private", test_private_is_mapped_alone);
     ADD("unpopulated/private-poisoned", test_poisoned_private_page_is_left_out);
     ADD("unpopulated/present", test_only_what_is_present_is_mapped);
+    ADD("known", test_known_chunks);
     ADD("unpopulated/present-poisoned",
         test_bad_page_among_present_ones_is_left_out);
     ADD("later/not-yet", test_what_cannot_be_mapped_yet_is_for_later);

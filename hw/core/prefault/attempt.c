@@ -15,7 +15,7 @@ static void attempt_free(PrefaultAttempt *attempt)
 {
     prefault_engine_free(attempt->engine);
     prefault_room_free(attempt->steps.room);
-    prefault_known_free(attempt->known);
+    prefault_known_free(attempt->steps.known);
     prefault_memory_clear(&attempt->memory);
     g_clear_pointer(&attempt->steps.vcpus, g_ptr_array_unref);
     g_clear_pointer(&attempt->debts, g_array_unref);

@@ -24,7 +24,6 @@
  * @engine: the workers; NULL: nothing was begun
  * @memory: the plan
  * @debts: it is to settle these; NULL: none
- * @known: what @steps has of it
  * @next: of those that are left behind
  *
  * All fields but what @steps points to are protected by the BQL.
@@ -35,7 +34,6 @@ typedef struct PrefaultAttempt {
     PrefaultEngine *engine;
     PrefaultMemory memory;
     GArray *debts;
-    PrefaultKnown *known;
     QLIST_ENTRY(PrefaultAttempt) next;
 } PrefaultAttempt;
 

@@ -15,6 +15,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "hw/core/prefault.h"
+#include "system/ramblock.h"
 #include "background.h"
 #include "gate.h"
 #include "memory.h"
@@ -248,7 +249,11 @@ void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms)
 
 void prefault_returned(RAMBlock *rb, uint64_t offset, uint64_t size)
 {
-    prefault_watch_returned();
+    /* What such a manager has is skipped, or converted (guest_memfd) */
+    if (background.started && !background.no_residency &&
+        !memory_region_has_ram_discard_manager(rb->mr)) {
+        prefault_watch_returned();
+    }
 }
 
 void prefault_converting(hwaddr start, uint64_t size)

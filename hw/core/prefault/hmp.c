@@ -98,6 +98,10 @@ static void hmp_retention(GString *buf, const PrefaultRetention *figures)
                                "host, %" PRIu64 " KiB mapped again\n",
                                figures->lost / KiB, figures->remapped / KiB);
     }
+    if (figures->returned) {
+        g_string_append_printf(buf, "returned:  %" PRIu64 " KiB given back by "
+                               "the guest\n", figures->returned / KiB);
+    }
     if (figures->slot_zap_all) {
         g_string_append_printf(buf, "quirk:     KVM drops all mappings when a "
                                "memslot is deleted\n");

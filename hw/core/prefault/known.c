@@ -16,7 +16,7 @@ typedef struct KnownRange {
 
 struct PrefaultKnown {
     GArray *ranges;             /* of KnownRange, sorted */
-    GArray *debts;              /* of PrefaultDebt, sorted; NULL: none */
+    GArray *doubts;             /* of PrefaultDebt, sorted; NULL: all */
 };
 
 static int known_compare(const void *a, const void *b)
@@ -47,15 +47,18 @@ void prefault_known_free(PrefaultKnown *known)
 {
     if (known) {
         g_array_unref(known->ranges);
-        g_clear_pointer(&known->debts, g_array_unref);
+        g_clear_pointer(&known->doubts, g_array_unref);
         g_free(known);
     }
 }
 
-void prefault_known_doubt(PrefaultKnown *known, GArray *debts)
+PrefaultKnown *prefault_known_after(const PrefaultKnown *known, GArray *doubts)
 {
-    g_clear_pointer(&known->debts, g_array_unref);
-    known->debts = debts;
+    PrefaultKnown *after = g_new0(PrefaultKnown, 1);
+
+    after->ranges = g_array_ref(known->ranges);
+    after->doubts = doubts;
+    return after;
 }
 
 /* Find the element of a sorted array whose first member is the last <= @at */
@@ -79,19 +82,27 @@ static const void *known_find(const GArray *array, hwaddr at)
 static bool known_is_in_doubt(const PrefaultKnown *known,
                               const PrefaultChunk *chunk)
 {
-    const PrefaultDebt *debt = known->debts ? known_find(
-        known->debts, chunk->gpa + chunk->size - 1) : NULL;
+    const PrefaultDebt *debt;
 
+    if (!known->doubts) {
+        return true;
+    }
+    debt = known_find(known->doubts, chunk->gpa + chunk->size - 1);
     return debt && debt->end > chunk->gpa;
+}
+
+bool prefault_known_covers(const PrefaultKnown *known,
+                           const PrefaultChunk *chunk)
+{
+    const KnownRange *range = known_find(known->ranges, chunk->gpa);
+
+    return range && chunk->gpa + chunk->size <= range->end &&
+           chunk->host == range->host + (chunk->gpa - range->start);
 }
 
 bool prefault_known_has(const PrefaultKnown *known, const PrefaultChunk *chunk)
 {
-    const KnownRange *range = known_find(known->ranges, chunk->gpa);
-
     /* Memory whose writes are tracked is not mapped for now */
-    return range && !chunk->map_later &&
-           chunk->gpa + chunk->size <= range->end &&
-           chunk->host == range->host + (chunk->gpa - range->start) &&
+    return !chunk->map_later && prefault_known_covers(known, chunk) &&
            !known_is_in_doubt(known, chunk);
 }

@@ -16,7 +16,7 @@
 typedef struct PrefaultKnown PrefaultKnown;
 
 /**
- * prefault_known_new: what a plan has, all of it populated and mapped
+ * prefault_known_new: what a plan has, all of it in doubt
  * @plan: not used afterwards
  *
  * Private memory and memory that may become private is not known: it can change
@@ -36,14 +36,29 @@ void prefault_known_free(PrefaultKnown *known);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PrefaultKnown, prefault_known_free)
 
 /**
- * prefault_known_doubt: some of it may not be mapped any more
- * @known: nobody else uses it
- * @debts: what is owed, sorted (ledger.h); they are what is in doubt from now
- *         on, and no others; its ownership passes to @known
+ * prefault_known_after: the same, some of it in doubt
+ * @known: not changed; what is in doubt there does not count
+ * @doubts: what may not be mapped any more, sorted (ledger.h); NULL: all.  Its
+ *          ownership passes on.
  *
- * Context: one thread at a time.
+ * Context: any thread.
+ *
+ * Returns: for prefault_known_free().
  */
-void prefault_known_doubt(PrefaultKnown *known, GArray *debts);
+PrefaultKnown *prefault_known_after(const PrefaultKnown *known,
+                                    GArray *doubts);
+
+/**
+ * prefault_known_covers: was all of a chunk done by then?
+ * @known: it does not change meanwhile
+ * @chunk: as for prefault_known_has()
+ *
+ * Context: any thread.
+ *
+ * Returns: true if so, whether it is in doubt or not.
+ */
+bool prefault_known_covers(const PrefaultKnown *known,
+                           const PrefaultChunk *chunk);
 
 /**
  * prefault_known_has: is all of a chunk known?

@@ -39,6 +39,7 @@
 #include "reset.h"
 #include "run.h"
 #include "trace.h"
+#include "watch.h"
 
 /*
  * Longer than the monitor's limit for PREFAULT_PROGRESS, so that no event is
@@ -70,13 +71,16 @@ static bool lifecycle_is_active(void)
 
 static void lifecycle_begin_run(Prefault *s, bool again)
 {
+    GArray *owed = prefault_background_stop();
+
     s->status = PREFAULT_STATUS_ACTIVE;
     prefault_run_begin(s->run, s->config.backend, (PrefaultRunWish) {
         .threads = prefault_options_threads(),
         .all = s->config.mode == ON_OFF_AUTO_ON,
         .check = prefault_options_check(),
         .keep = prefault_options_keep(),
-        .doubts = prefault_background_stop(),
+        .doubts = owed,
+        .returned = prefault_watch_has_returned(),
     }, again);
 }
 

@@ -23,6 +23,7 @@
 #include "keep.h"
 #include "memory.h"
 #include "nodes.h"
+#include "watch.h"
 
 typedef struct MemoryReader {
     GArray *sections;           /* of PrefaultSection */
@@ -36,8 +37,9 @@ static void (*memory_changing)(void);
 static void (*memory_logged)(hwaddr start, uint64_t size);
 
 /*
- * Has the guest handed memory back?  A balloon device does not say which.  An
- * error means that there is no such device, or that it cannot tell.
+ * Has the guest given memory back before it came here?  A balloon device does
+ * not say which.  An error means that there is no such device, or that it
+ * cannot tell.
  */
 static bool memory_is_ballooned(void)
 {
@@ -46,7 +48,8 @@ static bool memory_is_ballooned(void)
                                             : 0;
     g_autoptr(BalloonInfo) info = qmp_query_balloon(NULL);
 
-    return info && info->actual < machine->ram_size + dimms;
+    return info && info->actual < machine->ram_size + dimms &&
+           !prefault_watch_has_returned();
 }
 
 /* Reasons not to populate any memory for the time being */

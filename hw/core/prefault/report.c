@@ -27,6 +27,7 @@ static const char *const report_passing_reasons[PREFAULT_SKIP_REASON__MAX] = {
     [PREFAULT_SKIP_REASON_BACKGROUND_SNAPSHOT] =
         "a background snapshot is being taken of it",
     [PREFAULT_SKIP_REASON_NO_ROOM] = "the host has no room for it",
+    [PREFAULT_SKIP_REASON_RETURNED] = "the guest has given it back",
 };
 
 /* Memory that turned out to be skipped is not part of the total */
@@ -172,6 +173,7 @@ void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info)
         info->retention->refill_pending = owed[false];
         info->retention->lost = losses.lost;
         info->retention->remapped = losses.remapped;
+        info->retention->returned = losses.returned;
     }
     if (info->conversions) {
         info->conversions->prefaulted = mapped[true];

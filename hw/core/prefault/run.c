@@ -26,7 +26,8 @@ struct PrefaultRun {
     PrefaultAttempt *attempt;       /* NULL unless the run is under way */
     bool stale;                     /* was invalidated, perhaps too late */
     uint64_t private_taken;         /* bytes that some run has mapped */
-    PrefaultKnown *known;           /* what the last run has done, or NULL */
+    PrefaultKnown *known;           /* what a run has populated, or NULL */
+    bool known_is_mapped;           /* and mapped: it was the last run */
     PrefaultFigures figures;
     uint64_t present;               /* a run left all of so much present */
     uint64_t present_rss;           /* QEMU's resident pages then */
@@ -116,14 +117,12 @@ static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
 /* What the last run has done need not be done again, unless it is in doubt */
 static void run_take_known(PrefaultRun *run, GArray *doubts)
 {
-    g_autoptr(PrefaultKnown) known = g_steal_pointer(&run->known);
-
-    if (known && doubts) {
-        prefault_known_doubt(known, doubts);
-        run->attempt->steps.known = known;
-        run->attempt->known = g_steal_pointer(&known);
-    } else if (doubts) {
-        g_array_unref(doubts);
+    if (!run->known || !run->known_is_mapped) {
+        g_clear_pointer(&doubts, g_array_unref);
+    }
+    run->known_is_mapped = false;
+    if (run->known) {
+        run->attempt->steps.known = prefault_known_after(run->known, doubts);
     }
 }
 
@@ -140,6 +139,7 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
                   ? prefault_memory_room(&run->attempt->memory, wish.all,
                                          run->private_taken) : NULL;
     run_take_known(run, wish.doubts);
+    run->attempt->steps.returned = wish.returned;
     if (wish.keep != PREFAULT_KEEP_OFF) {
         run->figures.balanced = prefault_memory_keep(
             &run->attempt->memory, wish.keep == PREFAULT_KEEP_ON);
@@ -255,6 +255,19 @@ static void run_forgive(const PrefaultAttempt *attempt)
     }
 }
 
+/* What the guest has given back was populated once */
+static void run_note_known(PrefaultRun *run)
+{
+    const PrefaultProgress *p = &run->figures.progress;
+    uint64_t returned = p->skipped[PREFAULT_SKIP_REASON_RETURNED];
+
+    if (p->populated + p->private_mapped + returned == run->figures.total) {
+        prefault_known_free(run->known);
+        run->known = prefault_known_new(run->attempt->memory.plan);
+        run->known_is_mapped = run->present == p->mapped && !p->later;
+    }
+}
+
 /* Only a held run looks at swap: a conversion need not read /proc for it */
 static void run_complete(PrefaultRun *run)
 {
@@ -265,8 +278,7 @@ static void run_complete(PrefaultRun *run)
         run->present = p->populated == run->figures.total &&
                        !run->figures.swapped ? p->populated : 0;
         run->present_rss = prefault_limits_resident("");
-        run->known = run->present == p->mapped && p->mapped && !p->later
-                     ? prefault_known_new(run->attempt->memory.plan) : NULL;
+        run_note_known(run);
     } else if (!run->figures.progress.later) {
         run_forgive(run->attempt);
     }

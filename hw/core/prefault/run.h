@@ -56,6 +56,8 @@ typedef struct PrefaultRun PrefaultRun;
  * @keep: what is done so that mappings stay
  * @doubts: what of memory that the last run has mapped may not be mapped any
  *          more, sorted; NULL: all of it.  For the run to free.
+ * @returned: the guest has given memory back: what the last run has populated
+ *            is not populated again
  */
 typedef struct PrefaultRunWish {
     unsigned threads;
@@ -63,6 +65,7 @@ typedef struct PrefaultRunWish {
     bool check;
     PrefaultKeep keep;
     GArray *doubts;
+    bool returned;
 } PrefaultRunWish;
 
 /**

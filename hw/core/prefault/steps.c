@@ -39,11 +39,21 @@ static void steps_enter_owed(void *opaque, unsigned place)
     prefault_threads_leave_real_time();
 }
 
-static bool steps_known(void *opaque, const PrefaultChunk *chunk)
+/*
+ * Where the guest has given memory back, what was populated once and is not
+ * there any more is the guest's to take again.  Memory that came later is
+ * populated; after a migration nobody can tell which that is.
+ */
+static PrefaultKnowledge steps_known(void *opaque, const PrefaultChunk *chunk)
 {
     PrefaultSteps *steps = opaque;
 
-    return steps->known && prefault_known_has(steps->known, chunk);
+    if (steps->known && prefault_known_has(steps->known, chunk)) {
+        return PREFAULT_IS_MAPPED;
+    }
+    return steps->returned && !chunk->is_private &&
+           (!steps->known || prefault_known_covers(steps->known, chunk))
+           ? PREFAULT_WAS_RETURNED : PREFAULT_UNKNOWN;
 }
 
 static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
@@ -165,6 +175,7 @@ static const PrefaultOps steps_ops[] = {
     [PREFAULT_STEPS_HELD] = {
         .enter = steps_enter,
         .known = steps_known,
+        .present = steps_present,
         .begin = steps_begin,
         .populate = steps_populate,
         .map = steps_map,
@@ -175,6 +186,7 @@ static const PrefaultOps steps_ops[] = {
     [PREFAULT_STEPS_HELD_AUTO] = {
         .enter = steps_enter,
         .known = steps_known,
+        .present = steps_present,
         .begin = steps_begin,
         .populate = steps_populate,
         .map = steps_map,

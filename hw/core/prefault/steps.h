@@ -38,7 +38,8 @@ typedef enum PrefaultStepsKind {
  * @backend: the backend that maps; NULL to populate only
  * @via: the way by which it maps
  * @vcpus: from its @begin; NULL without
- * @known: memory that is known to be done; NULL: none is
+ * @known: memory that was done once, and what of it still is; NULL: none
+ * @returned: the guest has given memory back
  * @room: asked before memory is taken; NULL: it is not asked
  * @generation: of the memory map that the plan is of
  * @places: of the plan's chunks; NULL for owed memory
@@ -52,7 +53,8 @@ typedef struct PrefaultSteps {
     const PrefaultBackend *backend;
     PrefaultVia via;
     GPtrArray *vcpus;
-    const PrefaultKnown *known;
+    PrefaultKnown *known;
+    bool returned;
     PrefaultRoom *room;
     unsigned generation;
     const PrefaultPlaces *places;

@@ -11,6 +11,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qapi/qapi-events-prefault.h"
@@ -41,6 +42,8 @@ static struct {
     void (*lost)(void);
     QEMUTimer *timer;
     unsigned changes;           /* watch_changes, when @target was begun */
+    unsigned returns;           /* watch_returns, likewise */
+    uint64_t full;              /* bytes mapped if nothing were given back */
     bool kept;                  /* all was mapped when the watch ended */
     bool begun;                 /* @target and @mapped are known */
     uint64_t target;            /* bytes that should be mapped */
@@ -54,6 +57,7 @@ static struct {
 
 /* Changed atomically */
 static unsigned watch_changes;
+static unsigned watch_returns;
 static bool watch_is_known;     /* nothing was lost, or given back, unseen */
 
 static int64_t watch_now_ns(void)
@@ -119,6 +123,37 @@ static bool watch_is_busy(void)
            prefault_ledger_owed(watch.ledger, PREFAULT_OWED_REASON__MAX);
 }
 
+/* What is mapped now is right, but for what was missing before */
+static void watch_note_change(uint64_t mapped)
+{
+    unsigned returns = qatomic_read(&watch_returns);
+
+    if (!watch.begun) {
+        watch.begun = true;
+        watch.full = MAX(watch.full, mapped);
+    } else if (watch.returns == returns) {
+        /* The memory map has changed, not what the guest has */
+        watch.full -= MIN(watch.full, watch.mapped - MIN(mapped, watch.mapped));
+    }
+    watch.returns = returns;
+    watch.mapped = mapped;
+    watch.target = mapped + watch.losses.missing;
+}
+
+static void watch_note_returned(uint64_t mapped)
+{
+    watch.full = MAX(watch.full, mapped);
+    if (prefault_watch_has_returned()) {
+        watch.losses.returned = watch.full - mapped -
+                                MIN(watch.losses.missing, watch.full - mapped);
+        if (watch.losses.returned) {
+            warn_report_once("prefault: the guest gives memory back to the "
+                             "host (balloon, free page reporting): it pays a "
+                             "page fault when it takes it again");
+        }
+    }
+}
+
 /* Returns how long to wait until the next look */
 static int64_t watch_compare(void)
 {
@@ -132,12 +167,11 @@ static int64_t watch_compare(void)
         return LOOK_MS * SCALE_MS;
     }
     if (!watch.begun || watch.changes != changes) {
-        watch.begun = true;
+        watch_note_change(mapped);
         watch.changes = changes;
-        watch.mapped = mapped;
-        watch.target = mapped + watch.losses.missing;
     }
     watch_account(mapped);
+    watch_note_returned(mapped);
     return watch_try();
 }
 
@@ -168,7 +202,7 @@ void prefault_watch_start(void)
         watch.mapped = mapped;
     }
     watch.tried_ns = 0;
-    qatomic_set(&watch_is_known, true);
+    qatomic_set(&watch_is_known, !prefault_watch_has_returned());
     /* Now: the guest does not run yet, and nothing is lost */
     watch_look(NULL);
 }
@@ -229,7 +263,13 @@ void prefault_watch_change(void)
 void prefault_watch_returned(void)
 {
     qatomic_set(&watch_is_known, false);
+    qatomic_inc(&watch_returns);
     prefault_watch_change();
+}
+
+bool prefault_watch_has_returned(void)
+{
+    return qatomic_read(&watch_returns);
 }
 
 PrefaultLosses prefault_watch_losses(void)

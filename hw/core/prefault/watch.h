@@ -19,11 +19,13 @@
  * @lost: bytes whose mappings it took
  * @remapped: bytes of them that were mapped again
  * @missing: bytes that are to be mapped again now
+ * @returned: bytes that are not mapped because the guest has given them back
  */
 typedef struct PrefaultLosses {
     uint64_t lost;
     uint64_t remapped;
     uint64_t missing;
+    uint64_t returned;
 } PrefaultLosses;
 
 /**
@@ -49,7 +51,7 @@ void prefault_watch_start(void);
  * Context: BQL, also before prefault_watch_set_up().
  *
  * Returns: true if all that was mapped when the watch began, or was owed then
- * or later, is mapped now, or is owed.
+ * or later, is mapped now, or is owed; false once the guest gives memory back.
  */
 bool prefault_watch_stop(void);
 
@@ -82,11 +84,20 @@ void prefault_watch_change(void);
 /**
  * prefault_watch_returned: the guest gives memory back
  *
- * A change, and nobody knows of what.
+ * A change; what was mapped until then counts as returned.
  *
  * Context: any thread.
  */
 void prefault_watch_returned(void);
+
+/**
+ * prefault_watch_has_returned: has the guest given memory back?
+ *
+ * Context: any thread.
+ *
+ * Returns: true from the first time on: nobody is told when it takes memory.
+ */
+bool prefault_watch_has_returned(void);
 
 /**
  * prefault_watch_losses: what the host has taken

@@ -66,7 +66,6 @@ static void work_account(PrefaultWork *work, uint64_t *counter,
     *counter += piece->alias ? 0 : piece->size;
 }
 
-/* @piece turns out to be memory that is skipped, for this reason */
 static void work_account_skipped(PrefaultWork *work, PrefaultSkipReason reason,
                                  const PrefaultChunk *piece)
 {
@@ -110,7 +109,6 @@ static void work_skip(PrefaultWork *work, PrefaultSkipReason reason,
     work_settle(work, piece, false);
 }
 
-/* @piece cannot be had: leave it out, or end the work */
 static void work_fail(PrefaultWork *work, const char *step,
                       const PrefaultChunk *piece, int err)
 {
@@ -144,20 +142,15 @@ static PrefaultChunk work_chunk_part(const PrefaultChunk *chunk,
     return part;
 }
 
-/* Is another try after @err worth it?  @tries counts failures in a row. */
+/* @tries counts failures in a row */
 static bool work_try_again(int err, unsigned *tries)
 {
     ++*tries;
-    switch (err) {
-    case EINTR:
-    case ETIME:
-        return *tries < INTR_MAX;
-    case EAGAIN:
+    if (err == EAGAIN) {
         g_usleep(AGAIN_USEC);
         return *tries < AGAIN_MAX;
-    default:
-        return false;
     }
+    return (err == EINTR || err == ETIME) && *tries < INTR_MAX;
 }
 
 static bool work_is_not_yet(int ret)
@@ -238,9 +231,9 @@ static void work_map_if_possible(PrefaultWork *work, unsigned worker,
     }
 }
 
-/* Map the pages of @chunk that are present; the others need no mapping */
+/* Map what is present of @chunk; the guest gave the rest back, if @returned */
 static void work_map_present(PrefaultWork *work, unsigned worker,
-                             const PrefaultChunk *chunk)
+                             const PrefaultChunk *chunk, bool returned)
 {
     uint64_t done = 0, size;
 
@@ -250,8 +243,13 @@ static void work_map_present(PrefaultWork *work, unsigned worker,
 
         size = work->ops->present(work->opaque, &rest, &present);
         rest.size = size;
+        if (present && returned) {
+            work_account(work, &work->progress.populated, &rest);
+        }
         if (present) {
             work_map_if_possible(work, worker, &rest);
+        } else if (returned) {
+            work_skip(work, PREFAULT_SKIP_REASON_RETURNED, &rest);
         } else {
             work_settle(work, &rest, false);
         }
@@ -319,30 +317,24 @@ static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
     }
 }
 
-static void work_chunk(PrefaultWork *work, unsigned worker,
-                       const PrefaultChunk *chunk)
-{
-    if (chunk->is_private) {
-        work_map_if_possible(work, worker, chunk);
-    } else if (chunk->present_only) {
-        work_map_present(work, worker, chunk);
-    } else {
-        work_populate_and_map(work, worker, chunk);
-    }
-}
-
 void prefault_work_chunk(PrefaultWork *work, unsigned worker,
                          const PrefaultChunk *chunk)
 {
+    PrefaultKnowledge known = work->ops->known
+        ? work->ops->known(work->opaque, chunk) : PREFAULT_UNKNOWN;
     uint64_t cost = 0;
     Error *why = NULL;
 
     if (work_stopped(work)) {
         return;
     }
-    if (work->ops->known && work->ops->known(work->opaque, chunk)) {
+    if (known == PREFAULT_IS_MAPPED) {
         work_account(work, &work->progress.populated, chunk);
         work_account(work, &work->progress.mapped, chunk);
+        return;
+    }
+    if (known == PREFAULT_WAS_RETURNED) {
+        work_map_present(work, worker, chunk, true);
         return;
     }
     if (work->ops->begin &&
@@ -350,7 +342,13 @@ void prefault_work_chunk(PrefaultWork *work, unsigned worker,
         work_refuse(work, chunk, why);
         return;
     }
-    work_chunk(work, worker, chunk);
+    if (chunk->is_private) {
+        work_map_if_possible(work, worker, chunk);
+    } else if (chunk->present_only) {
+        work_map_present(work, worker, chunk, false);
+    } else {
+        work_populate_and_map(work, worker, chunk);
+    }
     if (work->ops->end) {
         work->ops->end(work->opaque, chunk, cost);
     }

@@ -14,12 +14,24 @@
 #include "qemu/thread.h"
 
 /**
+ * PrefaultKnowledge: what is known of a chunk before anything is done
+ * @PREFAULT_UNKNOWN: nothing
+ * @PREFAULT_IS_MAPPED: all of it is populated and mapped: nothing is to be done
+ * @PREFAULT_WAS_RETURNED: what the host has not of it was given back by the
+ *                         guest: it is skipped, and not populated
+ */
+typedef enum PrefaultKnowledge {
+    PREFAULT_UNKNOWN,
+    PREFAULT_IS_MAPPED,
+    PREFAULT_WAS_RETURNED,
+} PrefaultKnowledge;
+
+/**
  * PrefaultOps: the workers' operations; called without any lock, nor the BQL
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
- * @known: is all of @chunk known to be populated and mapped?  Then nothing is
- *         done.  NULL: nothing is known.
+ * @known: what is known of @chunk before anything is done.  NULL: nothing.
  * @begin: work on @chunk begins.  Returns false if the host has not enough
  *         memory for it: @errp is a sentence, and the chunk is left for later
  *         (@patient), skipped (@tolerant) or the run ends.  NULL: nobody looks.
@@ -58,7 +70,7 @@
  */
 typedef struct PrefaultOps {
     void (*enter)(void *opaque, unsigned place);
-    bool (*known)(void *opaque, const PrefaultChunk *chunk);
+    PrefaultKnowledge (*known)(void *opaque, const PrefaultChunk *chunk);
     bool (*begin)(void *opaque, const PrefaultChunk *chunk, uint64_t *cost,
                   Error **errp);
     void (*end)(void *opaque, const PrefaultChunk *chunk, uint64_t cost);
