@@ -21,11 +21,14 @@
 #include "watch.h"
 
 #define LOOK_MS 100
+/* While all is mapped again */
+#define LOOK_SOON_MS 10
+
 /*
- * Until all is mapped again.  It doubles with each try in vain, up to a minute:
+ * Time between two tries.  It doubles with each try in vain, up to a minute:
  * what is missing may be on its way to another node, or in swap for good.
  */
-#define LOOK_SOON_MS 10
+#define RETRY_MS 10
 #define DOUBLINGS_MAX 13
 
 /*
@@ -50,6 +53,8 @@ static struct {
     uint64_t mapped;            /* bytes that were, at the last look at rest */
     unsigned tries;             /* in vain, to map what is missing */
     int64_t tried_ns;           /* when the last one began; 0: it is over */
+    int64_t ended_ns;           /* when the last one ended */
+    int64_t pause_ns;           /* how long there is none after that */
     uint64_t before;            /* @mapped then */
     bool complete;              /* it has mapped all memory */
     PrefaultLosses losses;
@@ -70,6 +75,7 @@ static void watch_account(uint64_t mapped)
 {
     if (mapped < watch.mapped) {
         watch.losses.lost += watch.mapped - mapped;
+        watch.tries = 0;
         trace_prefault_watch_lost(watch.mapped - mapped, mapped);
         qapi_event_send_prefault_lost(watch.losses.lost,
                                       watch.losses.remapped);
@@ -94,22 +100,37 @@ static void watch_give_up_what_is_not_ours(void)
     }
 }
 
-/* Returns how long to wait until the next look, or the next try */
+static void watch_end_try(void)
+{
+    watch.ended_ns = watch_now_ns();
+    watch.pause_ns = MIN((watch.ended_ns - watch.tried_ns) * (REMAP_PART - 1),
+                         PAUSE_MAX_MS * SCALE_MS);
+    watch.tried_ns = 0;
+    watch_give_up_what_is_not_ours();
+}
+
+static int64_t watch_next_try_ns(void)
+{
+    return watch.ended_ns + MAX(watch.pause_ns,
+                                (RETRY_MS << watch.tries) * (int64_t)SCALE_MS);
+}
+
+/* Returns how long to wait until the next look */
 static int64_t watch_try(void)
 {
-    int64_t took_ns = watch.tried_ns ? watch_now_ns() - watch.tried_ns : 0;
+    int64_t now = watch_now_ns();
 
     if (watch.tried_ns) {
-        watch.tried_ns = 0;
-        watch_give_up_what_is_not_ours();
-        return MAX(MIN(took_ns * (REMAP_PART - 1), PAUSE_MAX_MS * SCALE_MS),
-                   (LOOK_SOON_MS << watch.tries) * (int64_t)SCALE_MS);
+        watch_end_try();
     }
     if (!watch.losses.missing) {
         return LOOK_MS * SCALE_MS;
     }
+    if (now < watch_next_try_ns()) {
+        return MIN(watch_next_try_ns() - now, LOOK_MS * SCALE_MS);
+    }
     watch.tries = MIN(watch.tries + 1, DOUBLINGS_MAX);
-    watch.tried_ns = watch_now_ns();
+    watch.tried_ns = now;
     watch.before = watch.mapped;
     watch.complete = false;
     watch.lost();
