@@ -131,10 +131,13 @@ static void limits_cgroup(const char *root, const CgroupFiles *files,
 static uint64_t limits_swap_left(const char *root)
 {
     g_autofree char *text = prefault_cgroup_read("%s/proc/meminfo", root);
+    uint64_t nr_free = limits_number_after(text, "SwapFree:");
     g_auto(PrefaultLimit) limit = { .bytes = UINT64_MAX };
 
-    limits_cgroup(root, &limits_swap, UINT64_MAX, &limit);
-    return MIN(limit.bytes, limits_number_after(text, "SwapFree:"));
+    if (nr_free) {
+        limits_cgroup(root, &limits_swap, UINT64_MAX, &limit);
+    }
+    return MIN(limit.bytes, nr_free);
 }
 
 void prefault_limit_memory_cgroup(const char *root, uint64_t want, bool swaps,

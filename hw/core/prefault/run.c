@@ -62,10 +62,13 @@ void prefault_run_free(PrefaultRun *run)
  */
 static bool run_is_present(const PrefaultRun *run)
 {
-    uint64_t resident = prefault_limits_resident("");
+    uint64_t resident;
 
-    return resident && run->present == run->figures.total &&
-           resident >= run->present_rss;
+    if (!run->present || run->present != run->figures.total) {
+        return false;
+    }
+    resident = prefault_limits_resident("");
+    return resident && resident >= run->present_rss;
 }
 
 /* Read guest memory, and begin the figures anew */

@@ -224,8 +224,8 @@ void prefault_watch_start(void)
     }
     watch.tried_ns = 0;
     qatomic_set(&watch_is_known, !prefault_watch_has_returned());
-    /* Now: the guest does not run yet, and nothing is lost */
-    watch_look(NULL);
+    /* At once, before anything is lost, but not before the guest goes on */
+    timer_mod(watch.timer, watch_now_ns());
 }
 
 static bool watch_is_on(void)
