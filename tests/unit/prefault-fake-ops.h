@@ -207,6 +207,7 @@ static uint64_t fake_present(void *opaque, const PrefaultChunk *chunk,
     uint64_t first = chunk->gpa / PAGE, end = first + chunk->size / PAGE;
     uint64_t page = first;
 
+    g_assert_true(chunk->present_only);
     while (page < end && f->absent[page] == f->absent[first]) {
         page++;
     }

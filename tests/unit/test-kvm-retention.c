@@ -543,6 +543,27 @@ static void test_random_views(void)
     teardown();
 }
 
+/* One section becomes several: so many memslots stay, and so many go */
+static void assert_kept(const Section *flat, const Section *parts,
+                        guint nr_parts, uint64_t expected_kept,
+                        uint64_t expected_dropped)
+{
+    uint64_t kept, dropped, kept_before, dropped_before;
+    GArray *view;
+
+    setup(512);
+    view = g_array_new(false, false, sizeof(Section));
+    change_and_check(&spaces[0], g_array_append_vals(view, flat, 1));
+    kvm_retention_counts(&kept_before, &dropped_before);
+    view = g_array_new(false, false, sizeof(Section));
+    change_and_check(&spaces[0], g_array_append_vals(view, parts, nr_parts));
+    kvm_retention_counts(&kept, &dropped);
+    g_assert_cmpuint(kept - kept_before, ==, expected_kept);
+    g_assert_cmpuint(dropped - dropped_before, ==, expected_dropped);
+    check_references();
+    teardown();
+}
+
 /* PAM: what is below 1 MiB changes, main memory above it stays */
 static void test_pam(void)
 {
@@ -551,20 +572,8 @@ static void test_pam(void)
         { 0, 0xc0000, MAIN }, { 0xc0000, 1 * MiB, READONLY },
         { 1 * MiB, 512 * MiB, MAIN },
     };
-    uint64_t kept, dropped, kept_before, dropped_before;
-    GArray *view;
 
-    setup(512);
-    view = g_array_new(false, false, sizeof(Section));
-    change_and_check(&spaces[0], g_array_append_val(view, flat));
-    kvm_retention_counts(&kept_before, &dropped_before);
-    view = g_array_new(false, false, sizeof(Section));
-    change_and_check(&spaces[0], g_array_append_vals(view, shadowed, 3));
-    kvm_retention_counts(&kept, &dropped);
-    g_assert_cmpuint(kept - kept_before, ==, 8);
-    g_assert_cmpuint(dropped - dropped_before, ==, 1);
-    check_references();
-    teardown();
+    assert_kept(&flat, shadowed, ARRAY_SIZE(shadowed), 8, 1);
 }
 
 static void test_cut(void)
@@ -592,20 +601,8 @@ static void test_overlay_above_4_gib(void)
         { 5 * GiB + MiB, 5 * GiB + MiB + PAGE, ALIASED },
         { 5 * GiB + MiB + PAGE, 8 * GiB, MAIN },
     };
-    uint64_t kept, dropped, kept_before, dropped_before;
-    GArray *view;
 
-    setup(512);
-    view = g_array_new(false, false, sizeof(Section));
-    change_and_check(&spaces[0], g_array_append_val(view, flat));
-    kvm_retention_counts(&kept_before, &dropped_before);
-    view = g_array_new(false, false, sizeof(Section));
-    change_and_check(&spaces[0], g_array_append_vals(view, overlaid, 3));
-    kvm_retention_counts(&kept, &dropped);
-    g_assert_cmpuint(kept - kept_before, ==, 3);
-    g_assert_cmpuint(dropped - dropped_before, ==, 1);
-    check_references();
-    teardown();
+    assert_kept(&flat, overlaid, ARRAY_SIZE(overlaid), 3, 1);
 }
 
 /* A view of 64 TiB, and another page of it that is hidden */

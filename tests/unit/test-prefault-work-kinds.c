@@ -98,12 +98,23 @@ static PrefaultKnowledge know_two_chunks(void *opaque,
     return chunk->gpa == 2 * CHUNK ? PREFAULT_IS_MAPPED : PREFAULT_UNKNOWN;
 }
 
+/* Nobody asks for another chunk than the one that was returned */
+static uint64_t present_of_returned(void *opaque, const PrefaultChunk *chunk,
+                                    bool *present)
+{
+    PrefaultChunk returned = *chunk;
+
+    g_assert_cmpuint(chunk->gpa / CHUNK, ==, 1);
+    returned.present_only = true;
+    return fake_present(opaque, &returned, present);
+}
+
 /* What is known is done without a call; what was returned is not populated */
 static void test_known_chunks(void)
 {
     static const PrefaultOps ops = {
         .known = know_two_chunks,
-        .present = fake_present,
+        .present = present_of_returned,
         .populate = fake_populate,
         .map = fake_map,
         .done = fake_done,
