@@ -30,6 +30,15 @@ class ResourceTest(BedTest):
         """Run the script at the test's end, whatever it says."""
         self.addCleanup(self.machine.run, '/bin/sh', '-c', script)
 
+    def knob(self, path, value):
+        """Set a knob of the kernel's; the choice in brackets, or the
+        value, is put back at the test's end.
+        """
+        now = self.machine.read(path).strip()
+        now = now.partition('[')[2].partition(']')[0] or now
+        self.undo(f'echo {now} > {path}')
+        self.machine.write(path, str(value))
+
     def new_path(self, name):
         """A path that no other test has."""
         ResourceTest.made += 1

@@ -29,13 +29,6 @@ class KeepTest(ResourceTest):
         super().setUp()
         self.knob(BALANCING, 1)
 
-    def knob(self, path, value):
-        """Set a knob of the kernel's; a choice in brackets is put back."""
-        now = self.machine.read(path).strip()
-        now = now.partition('[')[2].partition(']')[0] or now
-        self.undo(f'echo {now} > {path}')
-        self.machine.write(path, str(value))
-
     def vm(self, keep=None, backend='ram', *extra, cpus=None, mib=SIZE,
            **options):
         """A microvm after its run, that writes its memory when told to."""

@@ -34,12 +34,6 @@ class Numa(ResourceTest):
                           *extra, mem=f'{SIZE}M',
                           machine='microvm,memory-backend=ram', **options)
 
-    def no_balancing(self):
-        """Or the host takes mappings of a guest that nobody has pinned."""
-        path = '/proc/sys/kernel/numa_balancing'
-        self.undo(f'echo {self.machine.read(path).strip()} > {path}')
-        self.machine.write(path, '0')
-
     def two_nodes(self, first='ram', second='ram', *extra, machine='q35',
                   **options):
         """A q35 with two guest nodes, a vCPU each; the second is larger."""
@@ -218,7 +212,8 @@ class Numa(ResourceTest):
 
     def test_no_warning_where_nothing_has_to_be_placed(self):
         """The sandbox refuses, but nobody asked for anything."""
-        self.no_balancing()
+        # Or the host takes mappings of a guest that nobody has pinned
+        self.knob('/proc/sys/kernel/numa_balancing', 0)
         qemu = self.backed('ram', '-sandbox', 'on,resourcecontrol=deny')
         self.run_once(qemu)
         self.assertEqual(qemu.stderr, '')
