@@ -61,7 +61,8 @@ class FirstWrites(BedTest):
                           mem='64M')
         sweep = self.sweep(qemu)
         self.assertGreater(qemu.faults(), sweep.pages // 2)
-        self.assertEqual(qemu.vm_stats()['pages_2m'], 0)
+        # On a slow host khugepaged gets to some of it
+        self.assertLess(qemu.vm_stats()['pages_2m'], HUGE_AT_256M // 8)
         self.assert_injected(qemu)
 
     def test_huge_mappings_before_the_guest_runs(self):
