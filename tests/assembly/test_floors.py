@@ -30,9 +30,9 @@ FLOORS = {
         memory steps
         room
         pools
-        backing engine known nodes threads watch
-        host-limits keep ledger options places residency work
-        cgroup counts gate plan space stub
+        backing engine known nodes pins threads watch
+        host-limits keep ledger options places residency ring work
+        cgroup counts gate plan space stub tally
     ''',
     'accel/kvm/prefault': '''
         backend

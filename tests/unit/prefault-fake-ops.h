@@ -42,6 +42,7 @@ struct Fake {
     /* The script: set before the run.  NULL: success at once */
     bool (*begin)(Fake *f, const PrefaultChunk *chunk);
     int (*populate)(Fake *f, const PrefaultChunk *chunk);
+    bool (*pin)(Fake *f, const PrefaultChunk *chunk);
     int (*map)(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped);
     int err;                    /* positive; what the script answers */
     int times;                  /* how often; the script counts down */
@@ -61,6 +62,7 @@ struct Fake {
     QemuMutex lock;             /* protects the marks */
     uint8_t in_work[PAGES];     /* between begin and end */
     uint8_t populated[PAGES];
+    uint8_t pinned[PAGES];
     uint8_t mapped[PAGES];
     uint8_t told_mapped[PAGES]; /* by settle */
     uint8_t told_never[PAGES];  /* likewise: left out, or absent */
@@ -178,6 +180,22 @@ static int fake_populate(void *opaque, const PrefaultChunk *chunk)
     return ret;
 }
 
+static bool fake_pin(void *opaque, const PrefaultChunk *chunk, Error **errp)
+{
+    Fake *f = opaque;
+
+    fake_assert_in_work(f, chunk->gpa, chunk->size);
+    g_assert_cmpuint(fake_marked(f, f->populated, chunk->gpa, chunk->size), ==,
+                     fake_shared_part(f, chunk->gpa, chunk->size));
+    g_assert_cmpuint(fake_marked(f, f->mapped, chunk->gpa, chunk->size), ==, 0);
+    if (f->pin && !f->pin(f, chunk)) {
+        error_setg(errp, "no pin for 0x%" HWADDR_PRIx, chunk->gpa);
+        return false;
+    }
+    fake_mark(f, f->pinned, chunk->gpa, chunk->size);
+    return true;
+}
+
 static int fake_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
                     uint64_t *mapped)
 {
@@ -249,6 +267,7 @@ static const PrefaultOps fake_ops = {
     .end = fake_end,
     .present = fake_present,
     .populate = fake_populate,
+    .pin = fake_pin,
     .map = fake_map,
     .settle = fake_settle,
     .later = fake_later,

@@ -159,7 +159,47 @@ static void test_chunk_without_room_is_for_later_if_patient(void)
     assert_skipped(f, PREFAULT_SKIP_REASON_NO_ROOM, 0, 0);
 }
 
-/* Nobody looks for room, nobody ends */
+/* What cannot be pinned is mapped all the same */
+static void test_chunk_that_is_not_pinned_is_mapped(void)
+{
+    g_autoptr(Fake) f = fake_new(PAGE);
+
+    f->pin = refuse_bad;
+    add_bad(f, CHUNK);
+    g_assert_cmpint(run_tolerant(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
+    assert_sentence(f, "no pin for 0x400000");
+    assert_progress(f, GUEST, GUEST, 0);
+    g_assert_cmpuint(fake_marked(f, f->pinned, 0, GUEST), ==, GUEST - CHUNK);
+    assert_each_page_is_told_once(f);
+}
+
+/* Unless all is wanted: then it ends the run */
+static void test_chunk_that_is_not_pinned_ends_a_run(void)
+{
+    g_autoptr(Fake) f = fake_new(PAGE);
+
+    f->pin = refuse_bad;
+    add_bad(f, CHUNK);
+    fake_start(f, 2);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_FAILED);
+    assert_sentence(f, "no pin for 0x400000");
+    g_assert_cmpuint(fake_marked(f, f->mapped, CHUNK, CHUNK), ==, 0);
+}
+
+/* What was there before is pinned, too, and nothing else */
+static void test_present_memory_is_pinned(void)
+{
+    g_autoptr(Fake) f = fake_new_present_only();
+
+    memset(f->absent, 1, CHUNK / PAGE);
+    fake_start(f, 2);
+    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+    g_assert_cmpuint(fake_marked(f, f->pinned, 0, CHUNK), ==, 0);
+    g_assert_cmpuint(fake_marked(f, f->pinned, CHUNK, GUEST - CHUNK), ==,
+                     GUEST - CHUNK);
+}
+
+/* Nobody looks for room, pins or ends */
 
 static void test_nobody_needs_to_look(void)
 {
@@ -197,6 +237,9 @@ int main(int argc, char **argv)
     ADD("no-room", test_chunk_without_room_is_skipped);
     ADD("no-room/patient", test_chunk_without_room_is_for_later_if_patient);
     ADD("no-room/private", test_private_chunk_without_room_is_skipped);
+    ADD("pin", test_chunk_that_is_not_pinned_is_mapped);
+    ADD("pin/all", test_chunk_that_is_not_pinned_ends_a_run);
+    ADD("pin/present", test_present_memory_is_pinned);
     ADD("unwatched", test_nobody_needs_to_look);
     return g_test_run();
 }

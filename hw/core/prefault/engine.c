@@ -36,7 +36,7 @@ struct PrefaultEngine {
 
 static bool engine_stopped(PrefaultEngine *engine)
 {
-    return prefault_work_outcome(&engine->work, NULL) !=
+    return prefault_tally_outcome(&engine->work.tally, NULL) !=
            PREFAULT_OUTCOME_RUNNING;
 }
 
@@ -90,7 +90,7 @@ static void *engine_thread(void *opaque)
         prefault_work_chunk(work, worker->index, &chunk);
     }
     if (engine_finish_worker(engine)) {
-        prefault_work_stop(work, PREFAULT_OUTCOME_COMPLETED);
+        prefault_tally_stop(&work->tally, PREFAULT_OUTCOME_COMPLETED);
         work->ops->done(work->opaque);
     }
     return NULL;
@@ -140,7 +140,7 @@ static void engine_create_threads(PrefaultEngine *engine, unsigned threads)
     }
     engine->busy = engine->nr_workers;
     if (threads && !engine->nr_workers) {
-        prefault_work_fail(&engine->work, g_steal_pointer(&err));
+        prefault_tally_fail(&engine->work.tally, g_steal_pointer(&err));
     }
     error_free(err);
 }
@@ -152,7 +152,9 @@ PrefaultEngine *prefault_engine_start(const PrefaultPlan *plan,
     PrefaultEngine *engine = g_new0(PrefaultEngine, 1);
 
     engine->plan = plan;
-    prefault_work_init(&engine->work, ops, opaque);
+    engine->work.ops = ops;
+    engine->work.opaque = opaque;
+    prefault_tally_init(&engine->work.tally);
     engine->workers = g_new0(EngineWorker, threads);
     engine->nr_places = prefault_plan_places(plan);
     engine->cursors = g_new0(PrefaultCursor, engine->nr_places);
@@ -186,17 +188,17 @@ void prefault_engine_work(PrefaultEngine *engine, bool (*go_on)(void *opaque),
             return;
         }
     }
-    prefault_work_stop(&engine->work, PREFAULT_OUTCOME_COMPLETED);
+    prefault_tally_stop(&engine->work.tally, PREFAULT_OUTCOME_COMPLETED);
 }
 
 void prefault_engine_cancel(PrefaultEngine *engine)
 {
-    prefault_work_stop(&engine->work, PREFAULT_OUTCOME_CANCELLED);
+    prefault_tally_stop(&engine->work.tally, PREFAULT_OUTCOME_CANCELLED);
 }
 
 void prefault_engine_invalidate(PrefaultEngine *engine)
 {
-    prefault_work_stop(&engine->work, PREFAULT_OUTCOME_STALE);
+    prefault_tally_stop(&engine->work.tally, PREFAULT_OUTCOME_STALE);
 }
 
 PrefaultOutcome prefault_engine_wait(PrefaultEngine *engine)
@@ -205,18 +207,18 @@ PrefaultOutcome prefault_engine_wait(PrefaultEngine *engine)
         g_thread_join(engine->workers[i].thread);
     }
     engine->joined = true;
-    return prefault_work_outcome(&engine->work, NULL);
+    return prefault_tally_outcome(&engine->work.tally, NULL);
 }
 
 PrefaultOutcome prefault_engine_progress(PrefaultEngine *engine,
                                          PrefaultProgress *progress)
 {
-    return prefault_work_outcome(&engine->work, progress);
+    return prefault_tally_outcome(&engine->work.tally, progress);
 }
 
 void prefault_engine_failure(PrefaultEngine *engine, Error **errp)
 {
-    prefault_work_failure(&engine->work, errp);
+    prefault_tally_failure(&engine->work.tally, errp);
 }
 
 void prefault_engine_free(PrefaultEngine *engine)
@@ -226,7 +228,7 @@ void prefault_engine_free(PrefaultEngine *engine)
     }
     prefault_engine_cancel(engine);
     prefault_engine_wait(engine);
-    prefault_work_destroy(&engine->work);
+    prefault_tally_destroy(&engine->work.tally);
     qemu_mutex_destroy(&engine->lock);
     g_free(engine->cursors);
     g_free(engine->workers);

@@ -103,7 +103,7 @@ PrefaultOutcome prefault_engine_progress(PrefaultEngine *engine,
                                          PrefaultProgress *progress);
 
 /**
- * prefault_engine_failure: the first failure, see prefault_work_failure()
+ * prefault_engine_failure: the first failure, see prefault_tally_failure()
  * @engine: the engine
  * @errp: set if there was one
  *

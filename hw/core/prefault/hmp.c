@@ -102,6 +102,10 @@ static void hmp_retention(GString *buf, const PrefaultRetention *figures)
         g_string_append_printf(buf, "returned:  %" PRIu64 " KiB given back by "
                                "the guest\n", figures->returned / KiB);
     }
+    if (figures->locked) {
+        g_string_append_printf(buf, "locked:    %" PRIu64 " KiB pinned\n",
+                               figures->locked / KiB);
+    }
     if (figures->slot_zap_all) {
         g_string_append_printf(buf, "quirk:     KVM drops all mappings when a "
                                "memslot is deleted\n");

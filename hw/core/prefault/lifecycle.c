@@ -277,6 +277,7 @@ bool prefault_start(Error **errp)
         error_setg(errp, "Guest memory is not prefaulted: %s", exempt);
     } else {
         s->exempt = NULL;
+        prefault_options_set_unlocked(false);
         lifecycle_begin(s, PREFAULT_TRIGGER_REQUEST);
         return true;
     }

@@ -23,6 +23,7 @@
 #include "keep.h"
 #include "memory.h"
 #include "nodes.h"
+#include "options.h"
 #include "watch.h"
 
 typedef struct MemoryReader {
@@ -33,13 +34,15 @@ typedef struct MemoryReader {
     bool present_only;          /* of the debt that is read now */
 } MemoryReader;
 
+static bool memory_is_unmerged;    /* KSM was told */
 static void (*memory_changing)(void);
 static void (*memory_logged)(hwaddr start, uint64_t size);
 
 /*
  * Has the guest given memory back before it came here?  A balloon device does
  * not say which.  An error means that there is no such device, or that it
- * cannot tell.
+ * cannot tell.  While memory is pinned (by us, or for VFIO) it gives nothing
+ * back, whatever its device says.
  */
 static bool memory_is_ballooned(void)
 {
@@ -49,7 +52,7 @@ static bool memory_is_ballooned(void)
     g_autoptr(BalloonInfo) info = qmp_query_balloon(NULL);
 
     return info && info->actual < machine->ram_size + dimms &&
-           !prefault_watch_has_returned();
+           !prefault_watch_has_returned() && !ram_block_discard_is_disabled();
 }
 
 /* Reasons not to populate any memory for the time being */
@@ -243,7 +246,8 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
         .shared = !range->is_private && qemu_ram_is_shared(rb),
         .is_private = range->is_private,
-        .is_pinned = range->is_private || should_mlock(mlock_state),
+        .is_pinned = range->is_private || should_mlock(mlock_state) ||
+                     prefault_options_keep() == PREFAULT_KEEP_LOCK,
         .reserved = !qemu_ram_is_noreserve(rb),
     };
     backing->is_bound = prefault_nodes_of(memory_memdev(rb), backing->nodes);
@@ -300,6 +304,7 @@ static bool memory_keep_block(RAMBlock *rb, bool all, int node)
     bool keep = all || node >= 0;
 
     prefault_keep_unmerged(host, size);
+    memory_is_unmerged = true;
     return !prefault_keep_is_balanced(memory_memdev(rb)) ||
            (!prefault_keep_place(host, size, keep, node) && keep);
 }
@@ -318,6 +323,23 @@ uint64_t prefault_memory_keep(const PrefaultMemory *memory, bool all)
         balanced += rb && !memory_keep_block(rb, all, node) ? range.size : 0;
     }
     return balanced;
+}
+
+bool prefault_memory_may_be_written(void)
+{
+    assert(bql_locked());
+    return memory_is_unmerged && !prefault_watch_has_returned();
+}
+
+uint64_t prefault_memory_pinnable(const PrefaultMemory *memory)
+{
+    PrefaultChunk range;
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; prefault_plan_range(memory->plan, i, &range); i++) {
+        bytes += prefault_is_pinnable(&range) && !range.alias ? range.size : 0;
+    }
+    return bytes;
 }
 
 /*

@@ -91,6 +91,29 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
 uint64_t prefault_memory_keep(const PrefaultMemory *memory, bool all);
 
 /**
+ * prefault_memory_may_be_written: may pages that are present be made writable?
+ *
+ * Not what KSM may have merged: that would take memory.  Nor once the guest
+ * gives memory back: it might do so just then.
+ *
+ * Context: BQL.
+ *
+ * Returns: true if prefault_memory_keep() has told KSM, and the guest has given
+ * nothing back.
+ */
+bool prefault_memory_may_be_written(void);
+
+/**
+ * prefault_memory_pinnable: how much of the plan can be pinned
+ * @memory: the plan
+ *
+ * Context: BQL.
+ *
+ * Returns: bytes, those of aliases once.
+ */
+uint64_t prefault_memory_pinnable(const PrefaultMemory *memory);
+
+/**
  * prefault_memory_watch: learn of changes of the memory map from now on
  * @changing: a change of some address space, or of dirty page logging, begins;
  *            called before an accelerator acts on it, with the gate closed

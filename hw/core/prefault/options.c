@@ -37,6 +37,7 @@ static ModeOption options_machine = {
 static unsigned options_threads;
 static bool options_no_check;
 static PrefaultKeep options_keep = PREFAULT_KEEP_AUTO;
+static bool options_unlocked;
 
 OnOffAuto prefault_options_mode(Error **errp)
 {
@@ -68,7 +69,13 @@ bool prefault_options_check(void)
 
 PrefaultKeep prefault_options_keep(void)
 {
-    return options_keep;
+    return options_unlocked && options_keep == PREFAULT_KEEP_LOCK
+           ? PREFAULT_KEEP_ON : options_keep;
+}
+
+void prefault_options_set_unlocked(bool unlocked)
+{
+    options_unlocked = unlocked;
 }
 
 /* Options are fixed once the machine is complete: their mode is then in use */
@@ -90,9 +97,9 @@ static void options_get_mode(Object *obj, Visitor *v, const char *name,
     visit_type_OnOffAuto(v, name, &option->mode, errp);
 }
 
-/* Returns the number of one of the words on, off and auto, or -1 */
+/* Returns the number of a word, or -1; @valid: all of them, for the error */
 static int options_parse(Visitor *v, const char *name, const QEnumLookup *words,
-                         Error **errp)
+                         const char *valid, Error **errp)
 {
     g_autofree char *str = NULL;
     int value;
@@ -104,7 +111,7 @@ static int options_parse(Visitor *v, const char *name, const QEnumLookup *words,
     }
     value = qapi_enum_parse(words, str, -1, NULL);
     if (value < 0) {
-        error_setg(errp, "%s=%s is none of on, off and auto", name, str);
+        error_setg(errp, "%s=%s is none of %s", name, str, valid);
     }
     return value;
 }
@@ -112,7 +119,8 @@ static int options_parse(Visitor *v, const char *name, const QEnumLookup *words,
 bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
                               Error **errp)
 {
-    int parsed = options_parse(v, name, &OnOffAuto_lookup, errp);
+    int parsed = options_parse(v, name, &OnOffAuto_lookup, "on, off and auto",
+                               errp);
 
     *value = parsed < 0 ? *value : parsed;
     return parsed >= 0;
@@ -164,7 +172,8 @@ static void options_get_keep(Object *obj, Visitor *v, const char *name,
 static void options_set_keep(Object *obj, Visitor *v, const char *name,
                              void *opaque, Error **errp)
 {
-    int parsed = options_parse(v, name, &PrefaultKeep_lookup, errp);
+    int parsed = options_parse(v, name, &PrefaultKeep_lookup,
+                               "on, off, auto and lock", errp);
 
     options_keep = parsed < 0 ? options_keep : parsed;
 }
@@ -200,7 +209,7 @@ static void options_add_common(ObjectClass *oc, ModeOption *option)
     object_class_property_set_description(
         oc, "prefault-keep",
         "Keep the host from taking mappings away (default: auto, where that "
-        "costs the guest nothing)");
+        "costs the guest nothing; lock: pin the memory, too)");
 }
 
 void prefault_options_add_to_accel(ObjectClass *oc)

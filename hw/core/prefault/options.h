@@ -44,9 +44,18 @@ bool prefault_options_check(void);
  *
  * Context: BQL.
  *
- * Returns: the value of prefault-keep, auto if none was given.
+ * Returns: the value of prefault-keep, auto if none was given; on instead of
+ * lock after prefault_options_set_unlocked().
  */
 PrefaultKeep prefault_options_keep(void);
+
+/**
+ * prefault_options_set_unlocked: is memory to be pinned no longer?
+ * @unlocked: true: so it is; false: it is to be pinned again
+ *
+ * Context: BQL.
+ */
+void prefault_options_set_unlocked(bool unlocked);
 
 /**
  * prefault_options_add_to_accel: give an accelerator its prefault properties

@@ -80,6 +80,19 @@ typedef struct PrefaultChunk {
 } PrefaultChunk;
 
 /**
+ * prefault_is_pinnable: can some memory be pinned?
+ * @chunk: a chunk, or a range
+ *
+ * What may become private, or is, has to stay discardable.
+ *
+ * Returns: true if so.
+ */
+static inline bool prefault_is_pinnable(const PrefaultChunk *chunk)
+{
+    return !chunk->is_private && !chunk->is_convertible;
+}
+
+/**
  * PrefaultCursor: a position in one place of a plan
  * @place: number of the place; the other fields are 0 at the beginning
  *

@@ -12,6 +12,7 @@
 #include "qapi/qapi-events-prefault.h"
 #include "attempt.h"
 #include "keep.h"
+#include "pins.h"
 #include "report.h"
 #include "watch.h"
 
@@ -174,6 +175,7 @@ void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info)
         info->retention->lost = losses.lost;
         info->retention->remapped = losses.remapped;
         info->retention->returned = losses.returned;
+        info->retention->locked = prefault_pins_bytes();
     }
     if (info->conversions) {
         info->conversions->prefaulted = mapped[true];

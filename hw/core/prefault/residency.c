@@ -15,6 +15,7 @@
  * map in advance has it, the headers that QEMU is built with may not.
  */
 #ifndef PAGEMAP_SCAN
+#define PAGE_IS_FILE (1 << 2)
 #define PAGE_IS_PRESENT (1 << 3)
 #define PAGE_IS_PFNZERO (1 << 5)
 
@@ -52,7 +53,8 @@ bool prefault_residency_set_up(void)
     return residency_pagemap >= 0;
 }
 
-bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same)
+bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same,
+                               bool *anonymous)
 {
     struct page_region found = {};
     struct pm_scan_arg scan = {
@@ -63,7 +65,7 @@ bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same)
         .vec_len = 1,
         .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
         .category_inverted = PAGE_IS_PFNZERO,
-        .return_mask = PAGE_IS_PRESENT,
+        .return_mask = PAGE_IS_PRESENT | PAGE_IS_FILE,
     };
 
     *same = size;
@@ -75,5 +77,6 @@ bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same)
         return false;
     }
     *same = found.end - scan.start;
+    *anonymous = !(found.categories & PAGE_IS_FILE);
     return true;
 }

@@ -26,11 +26,13 @@ bool prefault_residency_set_up(void);
  * @host: host address, a multiple of the page size
  * @size: bytes, likewise, not 0
  * @same: filled with the bytes from @host on for which the answer is the same
+ * @anonymous: if it is present, set to whether it belongs to no file
  *
  * Context: any thread.
  *
  * Returns: true if so.
  */
-bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same);
+bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same,
+                               bool *anonymous);
 
 #endif /* HW_CORE_PREFAULT_RESIDENCY_H */

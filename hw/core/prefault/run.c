@@ -15,6 +15,7 @@
 #include "attempt.h"
 #include "gate.h"
 #include "host-limits.h"
+#include "pins.h"
 #include "run.h"
 #include "threads.h"
 #include "trace.h"
@@ -129,6 +130,20 @@ static void run_take_known(PrefaultRun *run, GArray *doubts)
     }
 }
 
+static void run_keep(PrefaultRun *run, PrefaultKeep keep)
+{
+    const PrefaultMemory *memory = &run->attempt->memory;
+
+    if (keep != PREFAULT_KEEP_OFF) {
+        run->figures.balanced =
+            prefault_memory_keep(memory, keep != PREFAULT_KEEP_AUTO);
+    }
+    if (keep == PREFAULT_KEEP_LOCK) {
+        /* If that fails, so does the first worker that pins */
+        prefault_pins_begin(prefault_memory_pinnable(memory), NULL);
+    }
+}
+
 void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
                         PrefaultRunWish wish, bool again)
 {
@@ -143,10 +158,7 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
                                          run->private_taken) : NULL;
     run_take_known(run, wish.doubts);
     run->attempt->steps.returned = wish.returned;
-    if (wish.keep != PREFAULT_KEEP_OFF) {
-        run->figures.balanced = prefault_memory_keep(
-            &run->attempt->memory, wish.keep == PREFAULT_KEEP_ON);
-    }
+    run_keep(run, wish.keep);
     if (backend) {
         /* Without a vCPU map() returns -ENODEV, and all memory is owed */
         steps->vcpus = backend->begin(PREFAULT_VIA_DESCRIPTOR);
@@ -175,6 +187,7 @@ bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
                                   NULL, UINT64_MAX, ""));
     steps = &run->attempt->steps;
     steps->vcpus = g_steal_pointer(&vcpus);
+    steps->may_write = prefault_memory_may_be_written();
     steps->room = wish.check ? prefault_memory_room(&run->attempt->memory,
                                                     false, 0) : NULL;
     run_start_engine(run, PREFAULT_STEPS_OWED, threads);

@@ -18,6 +18,7 @@
 #include "lifecycle.h"
 #include "memory.h"
 #include "options.h"
+#include "pins.h"
 
 static const PrefaultBackend *setup_offered;  /* NULL: no accelerator has one */
 
@@ -54,6 +55,18 @@ static bool setup_memory(Error **errp)
     return prefault_room_suffices(room, errp);
 }
 
+/* Returns false if memory that is to be pinned cannot be */
+static bool setup_pins(Error **errp)
+{
+    g_auto(PrefaultMemory) memory = {};
+
+    if (prefault_options_keep() != PREFAULT_KEEP_LOCK) {
+        return true;
+    }
+    prefault_memory_read(&memory, NULL);
+    return prefault_pins_begin(prefault_memory_pinnable(&memory), errp);
+}
+
 static void setup_machine_done(Notifier *notifier, void *data)
 {
     PrefaultConfig config = {};
@@ -74,6 +87,8 @@ static void setup_machine_done(Notifier *notifier, void *data)
     } else if (config.mode == ON_OFF_AUTO_ON && !setup_memory(&err)) {
         advice = "; prefault=auto takes what there is, prefault-check=off does "
                  "not ask";
+    } else if (config.mode == ON_OFF_AUTO_ON) {
+        setup_pins(&err);
     }
     if (err && config.mode == ON_OFF_AUTO_ON) {
         error_report("prefault=on: %s%s", error_get_pretty(err), advice);

@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/madvise.h"
 #include "qemu/main-loop.h"
+#include "pins.h"
 #include "residency.h"
 #include "steps.h"
 #include "threads.h"
@@ -17,7 +18,7 @@
 
 /*
  * A worker waits this long after each call that took a vCPU out of the guest
- * for about 0.1 ms, so that the vCPU runs most of the time.
+ * for 0.1 or 0.2 ms, so that the vCPU runs most of the time.
  */
 #define PREFAULT_PAUSE_US 1000
 
@@ -47,8 +48,10 @@ static void steps_enter_owed(void *opaque, unsigned place)
 static PrefaultKnowledge steps_known(void *opaque, const PrefaultChunk *chunk)
 {
     PrefaultSteps *steps = opaque;
+    bool pinned = !prefault_is_pinnable(chunk) ||
+                  prefault_pins_have(chunk->host, chunk->size);
 
-    if (steps->known && prefault_known_has(steps->known, chunk)) {
+    if (steps->known && prefault_known_has(steps->known, chunk) && pinned) {
         return PREFAULT_IS_MAPPED;
     }
     return steps->returned && !chunk->is_private &&
@@ -75,15 +78,6 @@ static void steps_end(void *opaque, const PrefaultChunk *chunk, uint64_t cost)
     }
 }
 
-static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
-                              bool *present)
-{
-    uint64_t same;
-
-    *present = prefault_residency_extent(chunk->host, chunk->size, &same);
-    return same;
-}
-
 /*
  * Populate for write, or anonymous memory would get the zero page, which a
  * first write replaces: one more fault, and no huge page.  For huge pages
@@ -93,6 +87,25 @@ static int steps_madvise(const PrefaultChunk *chunk)
 {
     return qemu_madvise(chunk->host, chunk->size, QEMU_MADV_POPULATE_WRITE)
            ? -errno : 0;
+}
+
+/*
+ * What came back from swap can only be read yet, and would be mapped like that.
+ * Pages of a file are left alone: they are written back when they get dirty.
+ */
+static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
+                              bool *present)
+{
+    PrefaultSteps *steps = opaque;
+    PrefaultChunk first = *chunk;
+    bool anonymous;
+
+    *present = prefault_residency_extent(chunk->host, chunk->size, &first.size,
+                                         &anonymous);
+    if (*present && anonymous && steps->may_write) {
+        steps_madvise(&first);
+    }
+    return first.size;
 }
 
 /*
@@ -116,6 +129,12 @@ static int steps_populate(void *opaque, const PrefaultChunk *chunk)
     ret = steps_madvise(chunk);
     prefault_gate_leave();
     return ret;
+}
+
+static bool steps_pin(void *opaque, const PrefaultChunk *chunk, Error **errp)
+{
+    return !prefault_is_pinnable(chunk) ||
+           prefault_pins_add(chunk->host, chunk->size, errp);
 }
 
 static int steps_map(void *opaque, unsigned worker, hwaddr gpa, uint64_t size,
@@ -178,6 +197,7 @@ static const PrefaultOps steps_ops[] = {
         .present = steps_present,
         .begin = steps_begin,
         .populate = steps_populate,
+        .pin = steps_pin,
         .map = steps_map,
         .end = steps_end,
         .later = steps_owe,
@@ -189,6 +209,7 @@ static const PrefaultOps steps_ops[] = {
         .present = steps_present,
         .begin = steps_begin,
         .populate = steps_populate,
+        .pin = steps_pin,
         .map = steps_map,
         .end = steps_end,
         .tolerant = true,
@@ -199,6 +220,7 @@ static const PrefaultOps steps_ops[] = {
         .enter = steps_enter,
         .begin = steps_begin,
         .populate = steps_populate,
+        .pin = steps_pin,
         .end = steps_end,
         .tolerant = true,
         .done = steps_done,
@@ -208,6 +230,7 @@ static const PrefaultOps steps_ops[] = {
         .begin = steps_begin,
         .present = steps_present,
         .populate = steps_populate,
+        .pin = steps_pin,
         .map = steps_map_paced,
         .end = steps_end,
         .tolerant = true,

@@ -40,6 +40,7 @@ typedef enum PrefaultStepsKind {
  * @vcpus: from its @begin; NULL without
  * @known: memory that was done once, and what of it still is; NULL: none
  * @returned: the guest has given memory back
+ * @may_write: what is present may be made writable
  * @room: asked before memory is taken; NULL: it is not asked
  * @generation: of the memory map that the plan is of
  * @places: of the plan's chunks; NULL for owed memory
@@ -55,6 +56,7 @@ typedef struct PrefaultSteps {
     GPtrArray *vcpus;
     PrefaultKnown *known;
     bool returned;
+    bool may_write;
     PrefaultRoom *room;
     unsigned generation;
     const PrefaultPlaces *places;

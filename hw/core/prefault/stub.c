@@ -68,3 +68,8 @@ void qmp_prefault_cancel(Error **errp)
 {
     error_setg(errp, "No prefault run is under way");
 }
+
+void qmp_prefault_unlock(Error **errp)
+{
+    error_setg(errp, "Nothing is locked: prefault takes a Linux host");
+}

@@ -1,15 +1,13 @@
 /*
- * Prefault work: a worker's work on a chunk, and the progress of all workers
+ * Prefault work: a worker's work on a chunk
  *
  * Guarantees: a chunk is populated before it is mapped; every loop over an
- * operation that makes no progress ends; the first reason to stop is the one
- * that counts.
+ * operation that makes no progress ends.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
-#include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "trace.h"
 #include "work.h"
@@ -24,26 +22,10 @@
 #define AGAIN_MAX 1000
 #define AGAIN_USEC 1000
 
-static void work_stop_locked(PrefaultWork *work, PrefaultOutcome why)
-{
-    if (work->outcome == PREFAULT_OUTCOME_RUNNING) {
-        work->outcome = why;
-    }
-}
-
 static bool work_stopped(PrefaultWork *work)
 {
-    return prefault_work_outcome(work, NULL) != PREFAULT_OUTCOME_RUNNING;
-}
-
-/* Takes over @failure; the first one is the one to report */
-static void work_note_failure(PrefaultWork *work, Error *failure)
-{
-    QEMU_LOCK_GUARD(&work->lock);
-    if (!work->failure && work->outcome == PREFAULT_OUTCOME_RUNNING) {
-        work->failure = g_steal_pointer(&failure);
-    }
-    error_free(failure);
+    return prefault_tally_outcome(&work->tally, NULL) !=
+           PREFAULT_OUTCOME_RUNNING;
 }
 
 static Error *work_failure_new(const char *step, const PrefaultChunk *chunk,
@@ -62,22 +44,21 @@ static Error *work_failure_new(const char *step, const PrefaultChunk *chunk,
 static void work_account(PrefaultWork *work, uint64_t *counter,
                          const PrefaultChunk *piece)
 {
-    QEMU_LOCK_GUARD(&work->lock);
-    *counter += piece->alias ? 0 : piece->size;
+    prefault_tally_add(&work->tally, counter, piece->alias ? 0 : piece->size);
 }
 
 static void work_account_skipped(PrefaultWork *work, PrefaultSkipReason reason,
                                  const PrefaultChunk *piece)
 {
-    work_account(work, &work->progress.skipped[reason], piece);
+    work_account(work, &work->tally.progress.skipped[reason], piece);
     if (piece->is_private) {
-        work_account(work, &work->progress.private_skipped, piece);
+        work_account(work, &work->tally.progress.private_skipped, piece);
     }
 }
 
 static void work_leave_for_later(PrefaultWork *work, const PrefaultChunk *piece)
 {
-    work_account(work, &work->progress.later, piece);
+    work_account(work, &work->tally.progress.later, piece);
     if (piece->is_private) {
         work_account_skipped(work, PREFAULT_SKIP_REASON_PRIVATE, piece);
     }
@@ -97,7 +78,7 @@ static void work_settle(PrefaultWork *work, const PrefaultChunk *piece,
 static void work_leave_out(PrefaultWork *work, const PrefaultChunk *piece)
 {
     trace_prefault_engine_leave_out(piece->gpa, piece->size);
-    work_account(work, &work->progress.failed, piece);
+    work_account(work, &work->tally.progress.failed, piece);
     work_settle(work, piece, false);
 }
 
@@ -115,18 +96,18 @@ static void work_fail(PrefaultWork *work, const char *step,
     Error *why = work_failure_new(step, piece, err);
 
     if (work->ops->tolerant) {
-        work_note_failure(work, why);
+        prefault_tally_note(&work->tally, why);
         work_leave_out(work, piece);
     } else {
-        prefault_work_fail(work, why);
+        prefault_tally_fail(&work->tally, why);
     }
 }
 
 static void work_account_mapped(PrefaultWork *work, const PrefaultChunk *piece)
 {
-    work_account(work, &work->progress.mapped, piece);
+    work_account(work, &work->tally.progress.mapped, piece);
     if (piece->is_private) {
-        work_account(work, &work->progress.private_mapped, piece);
+        work_account(work, &work->tally.progress.private_mapped, piece);
     }
     work_settle(work, piece, true);
 }
@@ -172,7 +153,7 @@ static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
     if (work_is_not_yet(ret) || (busy && work->ops->patient)) {
         work_leave_for_later(work, rest);
     } else if (ret == -ECANCELED) {
-        prefault_work_stop(work, PREFAULT_OUTCOME_STALE);
+        prefault_tally_stop(&work->tally, PREFAULT_OUTCOME_STALE);
     } else {
         PrefaultChunk page = work_chunk_part(
             rest, 0, MIN(rest->size, qemu_real_host_page_size()));
@@ -231,6 +212,22 @@ static void work_map_if_possible(PrefaultWork *work, unsigned worker,
     }
 }
 
+/* Returns false if the work is over */
+static bool work_pin(PrefaultWork *work, const PrefaultChunk *chunk)
+{
+    Error *why = NULL;
+
+    if (!work->ops->pin || work->ops->pin(work->opaque, chunk, &why)) {
+        return true;
+    }
+    if (work->ops->tolerant) {
+        prefault_tally_note(&work->tally, why);
+        return true;
+    }
+    prefault_tally_fail(&work->tally, why);
+    return false;
+}
+
 /* Map what is present of @chunk; the guest gave the rest back, if @returned */
 static void work_map_present(PrefaultWork *work, unsigned worker,
                              const PrefaultChunk *chunk, bool returned)
@@ -244,10 +241,12 @@ static void work_map_present(PrefaultWork *work, unsigned worker,
         size = work->ops->present(work->opaque, &rest, &present);
         rest.size = size;
         if (present && returned) {
-            work_account(work, &work->progress.populated, &rest);
+            work_account(work, &work->tally.progress.populated, &rest);
         }
-        if (present) {
+        if (present && work_pin(work, &rest)) {
             work_map_if_possible(work, worker, &rest);
+        } else if (present) {
+            return;
         } else if (returned) {
             work_skip(work, PREFAULT_SKIP_REASON_RETURNED, &rest);
         } else {
@@ -278,13 +277,13 @@ static void work_populate_and_map(PrefaultWork *work, unsigned worker,
     }
     ret = work_populate(work, chunk);
     if (ret == 0) {
-        work_account(work, &work->progress.populated, chunk);
+        work_account(work, &work->tally.progress.populated, chunk);
         trace_prefault_engine_populated(worker, chunk->gpa, chunk->size);
-        if (work->ops->map) {
+        if (work_pin(work, chunk) && work->ops->map) {
             work_map_if_possible(work, worker, chunk);
         }
     } else if (ret == -ECANCELED) {
-        prefault_work_stop(work, PREFAULT_OUTCOME_STALE);
+        prefault_tally_stop(&work->tally, PREFAULT_OUTCOME_STALE);
     } else if (ret == -EHWPOISON && chunk->size > chunk->page_size) {
         /* The poisoned page is somewhere in @chunk: halve it to find it */
         uint64_t half = ROUND_UP(chunk->size / 2, chunk->page_size);
@@ -310,10 +309,10 @@ static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
         error_free(why);
         work_leave_for_later(work, chunk);
     } else if (work->ops->tolerant) {
-        work_note_failure(work, why);
+        prefault_tally_note(&work->tally, why);
         work_skip(work, PREFAULT_SKIP_REASON_NO_ROOM, chunk);
     } else {
-        prefault_work_fail(work, why);
+        prefault_tally_fail(&work->tally, why);
     }
 }
 
@@ -329,8 +328,8 @@ void prefault_work_chunk(PrefaultWork *work, unsigned worker,
         return;
     }
     if (known == PREFAULT_IS_MAPPED) {
-        work_account(work, &work->progress.populated, chunk);
-        work_account(work, &work->progress.mapped, chunk);
+        work_account(work, &work->tally.progress.populated, chunk);
+        work_account(work, &work->tally.progress.mapped, chunk);
         return;
     }
     if (known == PREFAULT_WAS_RETURNED) {
@@ -351,48 +350,5 @@ void prefault_work_chunk(PrefaultWork *work, unsigned worker,
     }
     if (work->ops->end) {
         work->ops->end(work->opaque, chunk, cost);
-    }
-}
-
-void prefault_work_init(PrefaultWork *work, const PrefaultOps *ops,
-                        void *opaque)
-{
-    *work = (PrefaultWork) { .ops = ops, .opaque = opaque };
-    qemu_mutex_init(&work->lock);
-}
-
-void prefault_work_destroy(PrefaultWork *work)
-{
-    error_free(work->failure);
-    qemu_mutex_destroy(&work->lock);
-}
-
-void prefault_work_stop(PrefaultWork *work, PrefaultOutcome why)
-{
-    QEMU_LOCK_GUARD(&work->lock);
-    work_stop_locked(work, why);
-}
-
-void prefault_work_fail(PrefaultWork *work, Error *why)
-{
-    work_note_failure(work, why);
-    prefault_work_stop(work, PREFAULT_OUTCOME_FAILED);
-}
-
-PrefaultOutcome prefault_work_outcome(PrefaultWork *work,
-                                      PrefaultProgress *progress)
-{
-    QEMU_LOCK_GUARD(&work->lock);
-    if (progress) {
-        *progress = work->progress;
-    }
-    return work->outcome;
-}
-
-void prefault_work_failure(PrefaultWork *work, Error **errp)
-{
-    QEMU_LOCK_GUARD(&work->lock);
-    if (work->failure) {
-        error_propagate(errp, error_copy(work->failure));
     }
 }

@@ -1,0 +1,391 @@
+/*
+ * Guest memory is pinned, so that the host can do nothing to it
+ *
+ * Each RAMBlock has some rings, because the kernel pins one buffer of a ring at
+ * a time: as many as threads that pin its memory, and more where one is full.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <sys/resource.h>
+#include "qapi/error.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/range.h"
+#include "qemu/rcu.h"
+#include "qemu/thread.h"
+#include "qemu/units.h"
+#include "exec/cpu-common.h"
+#include "exec/ramlist.h"
+#include "system/memory.h"
+#include "pins.h"
+#include "ring.h"
+
+/* Where all buffers are chunks of a plan, half of a ring's slots stay empty */
+#define SLOT_BYTES (2 * MiB)
+
+/* Tries to pin a piece, and the time between two */
+#define AGAIN_MAX 20
+#define AGAIN_USEC 10000
+
+#define OPTION "prefault-keep=lock: "
+
+typedef struct PinsBlock {
+    uint8_t *host;
+    GPtrArray *rings;           /* those that no thread uses just now */
+    GList *pinned;              /* of Range, sorted: host addresses */
+} PinsBlock;
+
+static struct {
+    bool set_up;                /* does not change once it is true */
+    QemuMutex lock;             /* protects the rest */
+    bool wanted;
+    unsigned ended;             /* how often prefault_pins_end() was called */
+    uint64_t bytes_wanted;
+    Error *refusal;             /* why that failed */
+    GPtrArray *blocks;
+} pins;
+
+static void pins_ring_free(void *opaque)
+{
+    prefault_ring_free(opaque);
+}
+
+static void pins_block_free(void *opaque)
+{
+    PinsBlock *block = opaque;
+
+    g_ptr_array_unref(block->rings);
+    g_list_free_full(block->pinned, g_free);
+    g_free(block);
+}
+
+static uint64_t pins_bytes_locked(void)
+{
+    uint64_t bytes = 0;
+
+    for (guint i = 0; pins.blocks && i < pins.blocks->len; i++) {
+        const PinsBlock *block = g_ptr_array_index(pins.blocks, i);
+
+        for (GList *l = block->pinned; l; l = l->next) {
+            bytes += range_size(l->data);
+        }
+    }
+    return bytes;
+}
+
+static PinsBlock *pins_find_block(const uint8_t *host, guint *index)
+{
+    for (guint i = 0; pins.blocks && i < pins.blocks->len; i++) {
+        PinsBlock *block = g_ptr_array_index(pins.blocks, i);
+
+        if (block->host == host) {
+            *index = i;
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static PinsBlock *pins_block(uint8_t *host)
+{
+    guint index;
+    PinsBlock *block = pins_find_block(host, &index);
+
+    if (!block) {
+        block = g_new0(PinsBlock, 1);
+        block->host = host;
+        block->rings = g_ptr_array_new_with_free_func(pins_ring_free);
+        g_ptr_array_add(pins.blocks, block);
+    }
+    return block;
+}
+
+/*
+ * The first part of @from up to @end that is not pinned, in @gap.  Returns
+ * false if there is none.
+ */
+static bool pins_gap(const GList *pinned, uint64_t from, uint64_t end,
+                     Range *gap)
+{
+    for (; pinned && range_lob(pinned->data) < end; pinned = pinned->next) {
+        if (range_lob(pinned->data) > from) {
+            end = range_lob(pinned->data);
+        } else if (range_upb(pinned->data) >= from) {
+            from = range_upb(pinned->data) + 1;
+        }
+    }
+    if (from >= end) {
+        return false;
+    }
+    range_set_bounds1(gap, from, end);
+    return true;
+}
+
+/* Returns a ring for the caller alone, or NULL if there is none */
+static PrefaultRing *pins_take_ring(PinsBlock *block)
+{
+    for (guint i = 0; i < block->rings->len; i++) {
+        if (!prefault_ring_is_full(g_ptr_array_index(block->rings, i))) {
+            return g_ptr_array_steal_index_fast(block->rings, i);
+        }
+    }
+    return NULL;
+}
+
+static void pins_set_limit_error(uint64_t bytes, uint64_t pinned, Error **errp)
+{
+    struct rlimit limit = {};
+
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    error_setg(errp, OPTION "%" PRIu64 " bytes of guest memory are to be "
+               "pinned, %" PRIu64 " are, and RLIMIT_MEMLOCK is %" PRIu64
+               " for all processes of this user: raise it (ulimit -l, "
+               "LimitMEMLOCK=, libvirt: <memtune><hard_limit>), or use "
+               "prefault-keep=on, which pins nothing", bytes, pinned,
+               (uint64_t)limit.rlim_cur);
+}
+
+static const char *pins_guess(int err)
+{
+    switch (err) {
+    case EOPNOTSUPP:
+    case EFAULT:
+        return " (a file of a file system other than tmpfs and hugetlbfs?)";
+    case ENOMEM:
+        return " (RLIMIT_MEMLOCK of all processes of this user, or memory "
+               "that the host cannot move out of the way?)";
+    default:
+        return "";
+    }
+}
+
+static void pins_set_error(uint64_t host, uint64_t size, int err, Error **errp)
+{
+    uint64_t pinned = pins_bytes_locked();
+
+    if (err == ENOMEM && !prefault_ring_fits(pinned + size)) {
+        pins_set_limit_error(pins.bytes_wanted, pinned, errp);
+    } else {
+        error_setg_errno(errp, err, OPTION "%" PRIu64 " bytes at host address "
+                         "0x%" PRIx64 " cannot be pinned%s", size, host,
+                         pins_guess(err));
+    }
+}
+
+/*
+ * What was unlocked a moment ago may count still, and what has to be moved
+ * first may be in use for a moment: try again, unless the limit is clear
+ */
+static int pins_pin(PrefaultRing *ring, const Range *gap, uint64_t pinned)
+{
+    Range range = *gap;
+    int ret, tries = 0;
+
+    do {
+        ret = prefault_ring_pin(ring, (void *)(uintptr_t)range_lob(&range),
+                                range_size(&range));
+        if (ret != -ENOMEM ||
+            !prefault_ring_fits(pinned + range_size(&range))) {
+            break;
+        }
+        g_usleep(AGAIN_USEC);
+    } while (++tries < AGAIN_MAX);
+    return ret;
+}
+
+/*
+ * Returns false with an error.  Without the lock while the kernel pins, which
+ * takes long.
+ */
+static bool pins_add_gap(uint8_t *block_host, uint64_t block_size, Range gap,
+                         Error **errp)
+{
+    unsigned ended = pins.ended;
+    uint64_t pinned = pins_bytes_locked();
+    PrefaultRing *ring = pins_take_ring(pins_block(block_host));
+    int ret;
+
+    qemu_mutex_unlock(&pins.lock);
+    ring = ring ?: prefault_ring_new(block_size / SLOT_BYTES + 1, errp);
+    ret = ring ? pins_pin(ring, &gap, pinned) : 0;
+    qemu_mutex_lock(&pins.lock);
+
+    if (!ring) {
+        error_prepend(errp, OPTION);
+        return false;
+    }
+    if (!pins.wanted || ended != pins.ended) {
+        prefault_ring_free(ring);
+        return true;
+    }
+    g_ptr_array_add(pins_block(block_host)->rings, ring);
+    if (ret) {
+        pins_set_error(range_lob(&gap), range_size(&gap), -ret, errp);
+        if (ret == -ENOMEM && !pins.refusal) {
+            /* Each further try would pin the pages first */
+            pins.refusal = error_copy(*errp);
+        }
+        return false;
+    }
+    pins_block(block_host)->pinned = range_list_insert(
+        pins_block(block_host)->pinned, g_memdup2(&gap, sizeof(gap)));
+    return true;
+}
+
+/* The caller's plan keeps the block alive */
+static bool pins_find_memory(void *host, uint8_t **start, uint64_t *size,
+                             uint64_t *page)
+{
+    ram_addr_t offset;
+    RAMBlock *rb;
+
+    RCU_READ_LOCK_GUARD();
+    rb = qemu_ram_block_from_host(host, false, &offset);
+    if (rb) {
+        *start = qemu_ram_get_host_addr(rb);
+        *size = qemu_ram_get_max_length(rb);
+        *page = qemu_ram_pagesize(rb);
+    }
+    return rb;
+}
+
+bool prefault_pins_add(void *host, uint64_t size, Error **errp)
+{
+    uint64_t start = (uintptr_t)host, end = start + size, block_size, page;
+    uint8_t *block_host;
+    Range gap;
+
+    if (!pins.set_up ||
+        !pins_find_memory(host, &block_host, &block_size, &page)) {
+        return true;
+    }
+    start = QEMU_ALIGN_DOWN(start, page);
+    end = QEMU_ALIGN_UP(end, page);
+    QEMU_LOCK_GUARD(&pins.lock);
+    if (pins.refusal) {
+        error_propagate(errp, error_copy(pins.refusal));
+        return false;
+    }
+    while (pins.wanted &&
+           pins_gap(pins_block(block_host)->pinned, start, end, &gap)) {
+        if (!pins_add_gap(block_host, block_size, gap, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool prefault_pins_have(const void *host, uint64_t size)
+{
+    uintptr_t start = (uintptr_t)host;
+    Range gap;
+
+    if (!pins.set_up) {
+        return true;
+    }
+    QEMU_LOCK_GUARD(&pins.lock);
+    for (guint i = 0; pins.wanted && i < pins.blocks->len; i++) {
+        const PinsBlock *block = g_ptr_array_index(pins.blocks, i);
+
+        if (!pins_gap(block->pinned, start, start + size, &gap)) {
+            return true;
+        }
+    }
+    return !pins.wanted && !pins.refusal;
+}
+
+uint64_t prefault_pins_bytes(void)
+{
+    if (!pins.set_up) {
+        return 0;
+    }
+    QEMU_LOCK_GUARD(&pins.lock);
+    return pins_bytes_locked();
+}
+
+/* The pages would stay taken for as long as they are pinned */
+static void pins_ram_block_removed(RAMBlockNotifier *notifier, void *host,
+                                   size_t size, size_t max_size)
+{
+    guint index;
+
+    QEMU_LOCK_GUARD(&pins.lock);
+    if (pins_find_block(host, &index)) {
+        g_ptr_array_remove_index_fast(pins.blocks, index);
+    }
+}
+
+static void pins_set_up(void)
+{
+    static RAMBlockNotifier notifier = {
+        .ram_block_removed = pins_ram_block_removed,
+    };
+
+    if (!pins.set_up) {
+        qemu_mutex_init(&pins.lock);
+        pins.blocks = g_ptr_array_new_with_free_func(pins_block_free);
+        pins.set_up = true;
+        ram_block_notifier_add(&notifier);
+    }
+}
+
+/* Returns false with an error if there is no hope */
+static bool pins_try(uint64_t bytes, Error **errp)
+{
+    PrefaultRing *ring = prefault_ring_new(1, errp);
+
+    if (!ring) {
+        error_prepend(errp, OPTION);
+        return false;
+    }
+    prefault_ring_free(ring);
+    if (!prefault_ring_fits(bytes)) {
+        pins_set_limit_error(bytes, prefault_pins_bytes(), errp);
+        return false;
+    }
+    /* As VFIO: a device that says what it discards has nothing pinned */
+    if (!pins.wanted && ram_block_uncoordinated_discard_disable(true)) {
+        error_setg(errp, OPTION "a device has to discard guest memory; "
+                   "prefault-keep=on lets it");
+        return false;
+    }
+    return true;
+}
+
+bool prefault_pins_begin(uint64_t bytes, Error **errp)
+{
+    Error *refusal = NULL;
+    bool possible;
+
+    assert(bql_locked());
+    pins_set_up();
+    possible = pins_try(bytes, &refusal);
+    QEMU_LOCK_GUARD(&pins.lock);
+    error_free(pins.refusal);
+    pins.refusal = refusal;
+    pins.bytes_wanted = bytes;
+    if (!possible) {
+        error_propagate(errp, error_copy(refusal));
+        return false;
+    }
+    pins.wanted = true;
+    return true;
+}
+
+void prefault_pins_end(void)
+{
+    assert(bql_locked());
+    if (!pins.set_up) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&pins.lock);
+    g_clear_pointer(&pins.refusal, error_free);
+    if (pins.wanted) {
+        pins.wanted = false;
+        pins.ended++;
+        g_ptr_array_set_size(pins.blocks, 0);
+        ram_block_uncoordinated_discard_disable(false);
+    }
+}
