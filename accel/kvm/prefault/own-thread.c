@@ -17,15 +17,20 @@
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
 #include "qemu/timer.h"
+#include "qemu/units.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
 #include "own-thread.h"
 #include "pre-fault.h"
 #include "trace.h"
 
-/* A job takes about this long, in pieces that take much less time */
+/*
+ * A job takes about this long, in pieces that take less time, or 0.2 ms where
+ * pages are small.  A smaller piece would map a huge page all the same, and so
+ * would the next one again.
+ */
 #define STEP_NS (100 * SCALE_US)
-#define PIECE_PAGES 64
+#define PIECE_SIZE (2 * MiB)
 
 /*
  * A kick interrupts the call before it gets anywhere, even the kick that
@@ -66,19 +71,20 @@ static bool own_thread_can_map(CPUState *cpu)
 #endif
 }
 
-/* Map in pieces of some 10 us each, until STEP_NS are over */
+/* Map piece by piece, each up to a boundary, until STEP_NS are over */
 static int own_thread_pieces(CPUState *cpu, unsigned generation, hwaddr gpa,
                              uint64_t size, uint64_t *mapped)
 {
-    uint64_t piece = PIECE_PAGES * qemu_real_host_page_size();
     int64_t until = get_clock() + STEP_NS;
     int ret;
 
     *mapped = 0;
     do {
+        hwaddr start = gpa + *mapped;
+        uint64_t piece = ROUND_UP(start + 1, PIECE_SIZE) - start;
         uint64_t done;
 
-        ret = kvm_pre_fault_map(cpu, generation, gpa + *mapped,
+        ret = kvm_pre_fault_map(cpu, generation, start,
                                 MIN(piece, size - *mapped), &done);
         *mapped += done;
     } while (!ret && *mapped < size && get_clock() < until);

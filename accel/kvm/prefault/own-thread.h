@@ -18,8 +18,9 @@
  * @size: bytes, likewise
  * @mapped: filled with the bytes from @gpa on that are mapped now
  *
- * The vCPU leaves the guest for about 0.1 ms.  A work item begins with the BQL;
- * this one releases it while it maps, so that several vCPUs map side by side.
+ * The vCPU leaves the guest for about 0.1 ms, 0.2 ms where pages are small.  A
+ * work item begins with the BQL; this one releases it while it maps, so that
+ * several vCPUs map side by side.
  * If the page table root may be retired, the vCPU drops it and maps again.
  *
  * Context: any thread but a vCPU's, without BQL; waits for the vCPU.
