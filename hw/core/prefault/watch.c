@@ -4,6 +4,8 @@
  *   at rest -> (the count is below the target) -> all is owed -> at rest
  *
  * The target is the most that was mapped since QEMU changed anything itself.
+ * When the guest gives a page back KVM drops the mapping of the huge page that
+ * it is a part of: the rest of that is mapped again as if it were lost.
  *
  * All state is protected by the BQL.
  *
@@ -46,6 +48,7 @@ static struct {
     QEMUTimer *timer;
     unsigned changes;           /* watch_changes, when @target was begun */
     unsigned returns;           /* watch_returns, likewise */
+    bool torn;                  /* huge pages are, by what was given back */
     uint64_t full;              /* bytes mapped if nothing were given back */
     bool kept;                  /* all was mapped when the watch ended */
     bool begun;                 /* @target and @mapped are known */
@@ -123,7 +126,7 @@ static int64_t watch_try(void)
     if (watch.tried_ns) {
         watch_end_try();
     }
-    if (!watch.losses.missing) {
+    if (!watch.losses.missing && !watch.torn) {
         return LOOK_MS * SCALE_MS;
     }
     if (now < watch_next_try_ns()) {
@@ -133,6 +136,7 @@ static int64_t watch_try(void)
     watch.tried_ns = now;
     watch.before = watch.mapped;
     watch.complete = false;
+    watch.torn = false;
     watch.lost();
     return LOOK_SOON_MS * SCALE_MS;
 }
@@ -156,6 +160,7 @@ static void watch_note_change(uint64_t mapped)
         /* The memory map has changed, not what the guest has */
         watch.full -= MIN(watch.full, watch.mapped - MIN(mapped, watch.mapped));
     }
+    watch.torn |= watch.returns != returns;
     watch.returns = returns;
     watch.mapped = mapped;
     watch.target = mapped + watch.losses.missing;
