@@ -6,11 +6,14 @@ import time
 import unittest
 
 import bed
+from bed import linuxfiles
 
 MIB = 1 << 20
 
 # Emulated, and perhaps on a busy machine: only a hang takes this long.
 RUN_SECONDS = 120
+
+NEXT_TO_NONE = 8                # faults
 
 
 def machine_of(module, kind=bed.BedMachine):
@@ -68,6 +71,26 @@ class BedTest(unittest.TestCase):
         accel = f'kvm,prefault={prefault}' if prefault else 'kvm'
         qemu = self.machine.guest(*extra, accel=accel, paused=paused,
                                   **options)
+        self.addCleanup(qemu.kill)
+        self.guests.append(qemu)
+        return qemu
+
+    def linux_guest(self, append, *extra, mib, keep='auto'):
+        """Start QEMU with a Linux guest; its console is QEMU's output.
+
+        append: more of the kernel's command line
+        """
+        # If L1 has ended, as a kernel may that runs nested, it is a new one
+        self.machine = machine_of(type(self).__module__, self.kind)
+        qemu = self.machine.qemu(
+            '-machine', 'q35', '-cpu', 'host', '-accel',
+            f'kvm,prefault=on,prefault-keep={keep}',
+            '-m', f'{mib}M', '-nodefaults', '-display', 'none', *extra,
+            '-chardev', 'stdio,id=console,signal=off',
+            '-serial', 'chardev:console',
+            '-kernel', self.machine.path(linuxfiles.KERNEL),
+            '-initrd', self.machine.path(linuxfiles.ROOT),
+            '-append', f'console=ttyS0 quiet panic=-1 {append}')
         self.addCleanup(qemu.kill)
         self.guests.append(qemu)
         return qemu
@@ -144,6 +167,40 @@ class BedTest(unittest.TestCase):
         self.assertLessEqual(faults, 2)
         self.assertEqual(qemu.vm_stats()['pages_2m'], huge)
         return figures
+
+    def assert_mapped_again(self, qemu, what, take, done=lambda: True, rest=0):
+        """take() takes mappings; they come back while the guest is idle.
+
+        done: the host has come to an end
+        rest: so many bytes need not come back
+        """
+        before = self.query(qemu)['mapped-now']
+        since = self.machine.now_ns()
+        take()
+        taken = self.machine.now_ns()
+        noticed = qemu.wait_event('PREFAULT_LOST', RUN_SECONDS, since).ns
+        self.until(lambda: done() and self.is_mapped_again(
+            self.query(qemu), before, rest), what)
+        mapped = self.machine.now_ns()
+        print(f'# note: {what}: {(taken - since) / 1e6:.0f} ms, noticed after '
+              f'{(noticed - since) / 1e6:.0f} ms, mapped again '
+              f'{(mapped - taken) / 1e6:.0f} ms after its end')
+
+    @staticmethod
+    def is_mapped_again(info, before, rest):
+        """All is, or, once a run has ended, all but a rest."""
+        return (info['mapped-now'] >= before or
+                info['mapped-now'] >= before - rest and
+                info['retention']['refill-pending'] <= rest)
+
+    def assert_none_is_missing(self, qemu, what):
+        """The guest writes all of it."""
+        faults = qemu.sweep()[1]
+        info = self.query(qemu)['retention']
+        print(f'# note: {what}: {info["lost"]} bytes lost, {info["remapped"]} '
+              f'mapped again so far, {faults} faults in a sweep')
+        self.assertGreater(info['lost'], 0)
+        self.assertLessEqual(faults, NEXT_TO_NONE)
 
     def trigger(self):
         """A path for rules with when=: they rest until the machine's write()."""

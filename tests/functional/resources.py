@@ -68,6 +68,15 @@ class ResourceTest(BedTest):
         self.undo(f'umount {path}; rm {path}.img')
         return path
 
+    def swap(self, mib):
+        """A swap area of so many MiB; returns its path."""
+        folder = self.ext4(mib + 64)
+        self.sh(f'dd if=/dev/zero of={folder}/swap bs=1M count={mib} '
+                f'2>/dev/null; mkswap {folder}/swap >/dev/null; '
+                f'swapon {folder}/swap')
+        self.undo(f'swapoff {folder}/swap; rm {folder}/swap')
+        return f'{folder}/swap'
+
     def hold_writeback(self):
         """Nothing is written back by itself, until the test's end."""
         for knob, value in (('dirty_writeback_centisecs', 360000),

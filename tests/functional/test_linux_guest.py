@@ -9,7 +9,7 @@ import os
 import re
 import unittest
 
-from common import BedTest, RUN_SECONDS, machine_of
+from common import BedTest, RUN_SECONDS
 from bed import linuxfiles
 
 BED = {'linux': True}
@@ -20,8 +20,7 @@ HUGE = MIB_OF_RAM // 2 - 1      # firmware cuts up the first one
 BELOW_1_MIB = 2                 # faults
 BOOTS = 20 if os.environ.get('PREFAULT_LONG') else 1
 
-# A guest that fails is reset, and -no-reboot makes an end of that
-COMMAND_LINE = 'console=ttyS0 quiet panic=-1 oops=panic'
+# A guest that fails is reset, and -no-reboot makes an end of that.
 # QEMU can still be asked when the guest has ended
 STAY = ['-no-reboot', '-no-shutdown']
 
@@ -30,18 +29,8 @@ class LinuxGuest(BedTest):
 
     def started(self):
         """A new guest; its console is QEMU's output."""
-        self.machine = machine_of(__name__)     # anew if L1 has ended
-        qemu = self.machine.qemu(
-            '-machine', 'q35', '-accel', 'kvm,prefault=on', '-cpu', 'host',
-            '-smp', str(CPUS), '-m', f'{MIB_OF_RAM}M', '-nodefaults',
-            '-display', 'none', *STAY,
-            '-chardev', 'stdio,id=console,signal=off',
-            '-serial', 'chardev:console',
-            '-kernel', self.machine.path(linuxfiles.KERNEL),
-            '-initrd', self.machine.path(linuxfiles.ROOT),
-            '-append', COMMAND_LINE)
-        self.guests.append(qemu)
-        return qemu
+        return self.linux_guest('oops=panic', '-smp', str(CPUS), *STAY,
+                                mib=MIB_OF_RAM)
 
     def boot(self, qemu):
         """Let a guest come up, work and end; returns its seconds."""

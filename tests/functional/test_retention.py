@@ -11,6 +11,7 @@ HUGE = MIB_OF_RAM // 2 - 1
 
 MACHINES = ('pc', 'q35')
 RESETS = 8
+PAGE_AT = 4608                  # MiB, and another one a GiB further
 FLIPS = 2000
 
 # As on a kernel before Linux 6.12: KVM_CAP_DISABLE_QUIRKS2 says nothing
@@ -101,6 +102,26 @@ class Retention(BedTest):
         if not figures['slot-zap-all']:         # else it waits for the end
             self.assertGreater(steps, 10, 'refill never ran in between')
         qemu.quit()
+
+    def test_pages_of_hyper_v(self):
+        """A guest's own pages over RAM above 4 GiB drop a GiB each."""
+        qemu = self.guest('on', '-fw_cfg',
+                          f'name=opt/prefault/synic,string={PAGE_AT}',
+                          machine='pc,max-ram-below-4g=256M', mem='2304M',
+                          kernel=True, wait=True,
+                          cpu='host,hv-vpindex=on,hv-synic=on')
+        self.let_run(qemu)
+        before = self.refilled(qemu)
+        mapped = self.query(qemu)['mapped-now']
+        qemu.sweep()
+        after = self.refilled(qemu)
+        dropped, refilled = (after[what] - before[what] for what in
+                             ('slots-dropped', 'refilled'))
+        print(f'# note: SynIC, two pages over 2 GiB above 4 GiB: {dropped} '
+              f'memslots dropped, {refilled} bytes mapped again')
+        self.assertEqual(dropped, 2 * 2)        # one is of SMM's view
+        self.assertIn(2048 * MIB - refilled, range(4 * MIB))
+        self.assertLess(abs(self.query(qemu)['mapped-now'] - mapped), 4 * MIB)
 
     def test_resets(self):
         """Several in a row, and the mappings are the same after each."""

@@ -2,13 +2,14 @@
 """What a Linux guest gives back is counted, told once, and not populated again."""
 import unittest
 
-from common import BedTest, MIB, machine_of
+from common import BedTest, MIB
 from bed import linuxfiles
 
 BED = {'linux': True}
 
 RAM = 512                       # MiB
 LEAST = 200                     # MiB: the guest frees more
+MORE = 60                       # MiB: given back when no longer locked
 OTHER = 2                       # MiB: memory that KVM counts and is not RAM
 WARNING = 'prefault: the guest gives memory back to the host'
 SKIPPED = 'left alone: the guest has given it back'
@@ -16,20 +17,11 @@ SKIPPED = 'left alone: the guest has given it back'
 
 class Returned(BedTest):
 
-    def started(self, options=''):
+    def started(self, options='', keep='auto'):
         """A Linux guest that has freed what it had written."""
-        self.machine = machine_of(__name__)     # anew if L1 has ended
-        qemu = self.machine.qemu(
-            '-machine', 'q35', '-accel', 'kvm,prefault=on', '-cpu', 'host',
-            '-m', f'{RAM}M', '-nodefaults', '-display', 'none',
-            '-device', f'virtio-balloon-pci{options}',
-            '-chardev', 'stdio,id=console,signal=off',
-            '-serial', 'chardev:console',
-            '-kernel', self.machine.path(linuxfiles.KERNEL),
-            '-initrd', self.machine.path(linuxfiles.ROOT),
-            '-append', f'console=ttyS0 quiet panic=-1 {linuxfiles.RETURNS}')
-        self.guests.append(qemu)
-        self.addCleanup(qemu.kill)
+        qemu = self.linux_guest(
+            linuxfiles.RETURNS, '-device', f'virtio-balloon-pci{options}',
+            mib=RAM, keep=keep)
         self.until(lambda: linuxfiles.FREED in qemu.debugcon, 'freed')
         return qemu
 
@@ -72,6 +64,33 @@ class Returned(BedTest):
         qemu.qmp('balloon', value=(RAM - LEAST - 50) * MIB)
         self.assert_returned(qemu, 'balloon')
         self.assert_reset_takes_nothing(qemu)
+
+    def test_locked(self):
+        """What is pinned is not given back, until it is unlocked."""
+        qemu = self.started(keep='lock')
+        value = (RAM - LEAST - 50) * MIB
+        qemu.qmp('balloon', value=value)
+        self.until(lambda: qemu.qmp('query-balloon').value['actual'] == value,
+                   'inflated')
+        info = self.query(qemu)
+        self.assertEqual(info['retention']['returned'], 0)
+        self.assertGreaterEqual(info['mapped-now'], RAM * MIB)
+        self.completed(qemu, qemu.qmp('system_reset').sent_ns)
+        self.assertGreaterEqual(self.query(qemu)['mapped'], (RAM - 1) * MIB)
+        self.until(lambda: qemu.debugcon.count(linuxfiles.FREED) == 2, 'freed')
+        qemu.qmp('prefault-unlock')
+        qemu.qmp('balloon', value=value - MORE * MIB)
+        # A page takes the mapping of a huge page with it, which comes back
+        self.until(lambda: qemu.qmp('query-balloon').value['actual'] ==
+                   value - MORE * MIB and self.query(qemu)['retention'][
+                       'returned'] in range(MORE // 2 * MIB, 2 * MORE * MIB),
+                   'returned')
+        qemu.qmp('stop')
+        self.completed(qemu, qemu.qmp('prefault-start').sent_ns)
+        locked = self.query(qemu)['retention']['locked']
+        print(f'# note: {locked} bytes locked after {MORE} MiB of {RAM} were '
+              'given back')
+        self.assertIn(locked, range(RAM // 2 * MIB, (RAM - MORE // 2) * MIB))
 
 
 if __name__ == '__main__':

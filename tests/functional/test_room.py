@@ -54,14 +54,6 @@ class RoomTest(LimitTest):
         print(f'# note: {what}, quit: {took:.0f} ms')
         self.assertLess(took, most_ms)
 
-    def swap(self, mib):
-        """A swap area of so many MiB."""
-        folder = self.ext4(mib + 64)
-        self.sh(f'dd if=/dev/zero of={folder}/swap bs=1M count={mib} '
-                f'2>/dev/null; mkswap {folder}/swap >/dev/null; '
-                f'swapon {folder}/swap')
-        self.undo(f'swapoff {folder}/swap; rm {folder}/swap')
-
 
 class Sweep(RoomTest):
     """memory.max = what QEMU has + guest + n MiB: no kill in any step."""

@@ -24,7 +24,8 @@
  *   prefault-guest: flips=N mismatches=N last_step=N last_word=N
  *                                         with fw_cfg opt/prefault/flips only
  * With opt/prefault/wait each NMI after READY or DONE runs one more sweep; with
- * opt/prefault/fault the first one is a triple fault instead.
+ * opt/prefault/fault the first one is a triple fault instead, with
+ * opt/prefault/synic, a number of MiB, it has SynIC's pages lie there, too.
  * Halted is halted: the harness reads KVM's statistics at leisure, before and
  * after.
  * Cycles are those of rdtsc.  median and p99 come from a histogram with 16
@@ -47,6 +48,9 @@ enum {
     Q35_EXT_TSEG_MIB = 0x50,    /* 16 bits */
     Q35_ESMRAMC = 0x9e,
     TSEG_ENABLED = 1,
+    MSR_SCONTROL = 0x40000080,
+    MSR_SIEFP = 0x40000082,
+    MSR_SIMP = 0x40000083,
     MAX_RANGES = 8,
 };
 
@@ -253,6 +257,17 @@ static void flip(u32 flips)
     print("\n");
 }
 
+/*
+ * Have Hyper-V's message and event page (TLFS, SIMP and SIEFP) lie over RAM, at
+ * @gpa and a GiB above that.
+ */
+static void synic_pages(u64 gpa)
+{
+    wrmsr(MSR_SCONTROL, 1);
+    wrmsr(MSR_SIMP, gpa | 1);
+    wrmsr(MSR_SIEFP, (gpa + (1 << 30)) | 1);
+}
+
 /* Without an IDT an exception becomes a triple fault: the machine resets */
 static void triple_fault(void)
 {
@@ -279,6 +294,9 @@ void guest_main(void)
     }
     if (fw_cfg_open("opt/prefault/fault")) {
         triple_fault();
+    }
+    if (fw_cfg_open("opt/prefault/synic")) {
+        synic_pages(fw_cfg_number("opt/prefault/synic") << 20);
     }
     for (;;) {
         sweep(++number);

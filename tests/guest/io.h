@@ -44,6 +44,12 @@ static inline void outl(u16 port, u32 value)
     __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
 }
 
+static inline void wrmsr(u32 msr, u64 value)
+{
+    __asm__ volatile("wrmsr" : : "a"((u32)value), "d"((u32)(value >> 32)),
+                     "c"(msr) : "memory");
+}
+
 static inline u64 rdtsc_ordered(void)
 {
     u32 low, high;

@@ -54,6 +54,16 @@ class Ept(BedTest):
         self.assertEqual(self.faults(self.ready('on'),
                                      'microvm, nx_huge_pages=force'), 0)
 
+    def test_lost_and_mapped_again(self):
+        """KVM drops all page tables of a running guest."""
+        qemu = self.ready('on')
+        before = self.machine.read(NX_HUGE_PAGES).strip()
+        self.addCleanup(self.machine.write, NX_HUGE_PAGES, before)
+        self.assert_mapped_again(
+            qemu, 'EPT, nx_huge_pages=force',
+            lambda: self.machine.write(NX_HUGE_PAGES, 'force'))
+        self.assert_none_is_missing(qemu, 'EPT, nx_huge_pages=force')
+
     def test_pc(self):
         """No fault after SeaBIOS, which replaces memslots of RAM."""
         figures = self.assert_all_mapped(self.ready('on', 'pc'), MIB_OF_RAM,

@@ -85,12 +85,6 @@ static inline u64 rdmsr(u32 msr)
     return (u64)high << 32 | low;
 }
 
-static inline void wrmsr(u32 msr, u64 value)
-{
-    __asm__ volatile("wrmsr" : : "a"((u32)value), "d"((u32)(value >> 32)),
-                     "c"(msr) : "memory");
-}
-
 static inline void pause(void)
 {
     __asm__ volatile("pause" : : : "memory");
