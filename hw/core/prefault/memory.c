@@ -35,6 +35,7 @@ typedef struct MemoryReader {
 } MemoryReader;
 
 static bool memory_is_unmerged;    /* KSM was told */
+static unsigned memory_gone;        /* RAMBlocks */
 static void (*memory_changing)(void);
 static void (*memory_logged)(hwaddr start, uint64_t size);
 
@@ -366,6 +367,19 @@ static void memory_watch_log_stop(MemoryListener *listener,
     }
 }
 
+/* Another one may come to lie at its host address, and at its guest address */
+static void memory_removed(RAMBlockNotifier *notifier, void *host, size_t size,
+                           size_t max_size)
+{
+    memory_gone++;
+}
+
+unsigned prefault_memory_blocks_gone(void)
+{
+    assert(bql_locked());
+    return memory_gone;
+}
+
 void prefault_memory_watch(void (*changing)(void),
                            void (*logged)(hwaddr start, uint64_t size))
 {
@@ -374,8 +388,10 @@ void prefault_memory_watch(void (*changing)(void),
         .begin = memory_watch_begin,
         .log_stop = memory_watch_log_stop,
     };
+    static RAMBlockNotifier gone = { .ram_block_removed = memory_removed };
 
     assert(bql_locked());
+    ram_block_notifier_add(&gone);
     memory_changing = changing;
     memory_logged = logged;
     memory_listener_register(&watcher, &address_space_memory);

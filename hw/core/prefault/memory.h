@@ -114,6 +114,17 @@ bool prefault_memory_may_be_written(void);
 uint64_t prefault_memory_pinnable(const PrefaultMemory *memory);
 
 /**
+ * prefault_memory_blocks_gone: how many RAMBlocks have gone away
+ *
+ * Host addresses of an older plan may be those of other memory since.
+ *
+ * Context: BQL.
+ *
+ * Returns: the number, since prefault_memory_watch().
+ */
+unsigned prefault_memory_blocks_gone(void);
+
+/**
  * prefault_memory_watch: learn of changes of the memory map from now on
  * @changing: a change of some address space, or of dirty page logging, begins;
  *            called before an accelerator acts on it, with the gate closed

@@ -29,6 +29,7 @@ struct PrefaultRun {
     uint64_t private_taken;         /* bytes that some run has mapped */
     PrefaultKnown *known;           /* what a run has populated, or NULL */
     bool known_is_mapped;           /* and mapped: it was the last run */
+    unsigned known_gone;            /* RAMBlocks that were gone then */
     PrefaultFigures figures;
     uint64_t present;               /* a run left all of so much present */
     uint64_t present_rss;           /* QEMU's resident pages then */
@@ -121,6 +122,9 @@ static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
 /* What the last run has done need not be done again, unless it is in doubt */
 static void run_take_known(PrefaultRun *run, GArray *doubts)
 {
+    if (run->known_gone != prefault_memory_blocks_gone()) {
+        g_clear_pointer(&run->known, prefault_known_free);
+    }
     if (!run->known || !run->known_is_mapped) {
         g_clear_pointer(&doubts, g_array_unref);
     }
@@ -280,6 +284,7 @@ static void run_note_known(PrefaultRun *run)
     if (p->populated + p->private_mapped + returned == run->figures.total) {
         prefault_known_free(run->known);
         run->known = prefault_known_new(run->attempt->memory.plan);
+        run->known_gone = prefault_memory_blocks_gone();
         run->known_is_mapped = run->present == p->mapped && !p->later;
     }
 }
