@@ -7,6 +7,7 @@ from resources import ResourceTest
 
 SIZE = 256                      # MiB
 LITTLE = 64
+LAYOUTS = 1200, 700, 0          # MiB in use before the guest's
 SECONDS = 40 if os.environ.get('PREFAULT_LONG') else 12
 FEW = 20                        # faults in all that time
 
@@ -69,7 +70,7 @@ class KeepTest(ResourceTest):
         """
         self.knob(f'{THP}/enabled', 'never')
         folder = self.tmpfs(2048)
-        for mib in 1200, 700, 300, 1500, 0:
+        for mib in LAYOUTS:
             self.sh(f'dd if=/dev/zero of={folder}/low bs=1M count={mib} '
                     '2>/dev/null')
             qemu = self.vm(keep)

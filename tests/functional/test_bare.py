@@ -13,6 +13,7 @@ BED = {'icount': True}
 
 MIB_OF_RAM = 256
 RATIO_MAX = 1.05
+MIB_LOST = 128
 
 
 class Instructions(ResourceTest):
@@ -47,7 +48,7 @@ class Instructions(ResourceTest):
         """In 200 ms from the loss on: KVM drops all of them, the guest idles."""
         knob = '/sys/module/kvm/parameters/nx_huge_pages'
         self.knob(knob, 'N')
-        qemu = self.running(mem=f'{MIB_OF_RAM}M')
+        qemu = self.running(mem=f'{MIB_LOST}M')
         before = self.query(qemu)['mapped-now']
         since = self.machine.now_ns()
         self.machine.write(knob, 'force')
@@ -57,7 +58,7 @@ class Instructions(ResourceTest):
             self.sh('sleep 0.01')
         noticed = qemu.wait_event('PREFAULT_LOST', since_ns=since).ns
         took = self.machine.now_ns() - since
-        print(f'# note: {MIB_OF_RAM} MiB lost, noticed after '
+        print(f'# note: {MIB_LOST} MiB lost, noticed after '
               f'{(noticed - since) / 1e6:.1f} ms, mapped again after '
               f'{took / 1e6:.1f} ms of emulated instructions')
         self.assertLess(took / 1e6, 200)

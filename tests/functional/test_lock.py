@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """prefault-keep=lock: memory is pinned, and the host can do nothing to it."""
+import itertools
 import re
 import unittest
 
 from common import MIB, bed
-from keeping import KeepTest, LITTLE, SIZE, SPLIT, THP
+from keeping import KeepTest, LITTLE, SPLIT, THP
 
 BED = {'nodes': 2}
 
@@ -77,7 +78,7 @@ class Locked(LockTest):
 
     def test_compaction(self):
         """What test_lost sees lost is not."""
-        for qemu in self.compacted('lock'):
+        for qemu in itertools.islice(self.compacted('lock'), 2):
             self.assertLessEqual(qemu.sweep()[1], NONE)
             self.assertEqual(self.retention(qemu)['lost'], 0)
 

@@ -19,7 +19,7 @@ class Recovery(ResourceTest):
 
         def recover():
             self.knob(f'{NX_HUGE_PAGES}_recovery_ratio', 1)
-            self.knob(f'{NX_HUGE_PAGES}_recovery_period_ms', 100)
+            self.knob(f'{NX_HUGE_PAGES}_recovery_period_ms', 5000)
         self.assert_mapped_again(qemu, "nx_huge_pages' recovery", recover)
 
 
