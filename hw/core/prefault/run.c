@@ -191,7 +191,10 @@ bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
                                   NULL, UINT64_MAX, ""));
     steps = &run->attempt->steps;
     steps->vcpus = g_steal_pointer(&vcpus);
-    steps->may_write = prefault_memory_may_be_written();
+    /* Otherwise it was mapped, and is writable */
+    steps->may_write =
+        prefault_ledger_owed(run->ledger, PREFAULT_OWED_REASON_LOST) &&
+        prefault_memory_may_be_written();
     steps->room = wish.check ? prefault_memory_room(&run->attempt->memory,
                                                     false, 0) : NULL;
     run_start_engine(run, PREFAULT_STEPS_OWED, threads);
