@@ -180,8 +180,7 @@ static void test_chunk_that_is_not_pinned_ends_a_run(void)
 
     f->pin = refuse_bad;
     add_bad(f, CHUNK);
-    fake_start(f, 2);
-    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_FAILED);
+    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_FAILED);
     assert_sentence(f, "no pin for 0x400000");
     g_assert_cmpuint(fake_marked(f, f->mapped, CHUNK, CHUNK), ==, 0);
 }
@@ -192,8 +191,7 @@ static void test_present_memory_is_pinned(void)
     g_autoptr(Fake) f = fake_new_present_only();
 
     memset(f->absent, 1, CHUNK / PAGE);
-    fake_start(f, 2);
-    g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_COMPLETED);
+    g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
     g_assert_cmpuint(fake_marked(f, f->pinned, 0, CHUNK), ==, 0);
     g_assert_cmpuint(fake_marked(f, f->pinned, CHUNK, GUEST - CHUNK), ==,
                      GUEST - CHUNK);

@@ -34,7 +34,7 @@ typedef struct MemoryReader {
     bool present_only;          /* of the debt that is read now */
 } MemoryReader;
 
-static bool memory_is_unmerged;    /* KSM was told */
+static bool memory_is_unmerged;     /* KSM was told */
 static unsigned memory_gone;        /* RAMBlocks */
 static void (*memory_changing)(void);
 static void (*memory_logged)(hwaddr start, uint64_t size);

@@ -65,7 +65,7 @@ static uint64_t pins_bytes_locked(void)
 {
     uint64_t bytes = 0;
 
-    for (guint i = 0; pins.blocks && i < pins.blocks->len; i++) {
+    for (guint i = 0; i < pins.blocks->len; i++) {
         const PinsBlock *block = g_ptr_array_index(pins.blocks, i);
 
         for (GList *l = block->pinned; l; l = l->next) {
@@ -75,9 +75,18 @@ static uint64_t pins_bytes_locked(void)
     return bytes;
 }
 
+uint64_t prefault_pins_bytes(void)
+{
+    if (!pins.set_up) {
+        return 0;
+    }
+    QEMU_LOCK_GUARD(&pins.lock);
+    return pins_bytes_locked();
+}
+
 static PinsBlock *pins_find_block(const uint8_t *host, guint *index)
 {
-    for (guint i = 0; pins.blocks && i < pins.blocks->len; i++) {
+    for (guint i = 0; i < pins.blocks->len; i++) {
         PinsBlock *block = g_ptr_array_index(pins.blocks, i);
 
         if (block->host == host) {
@@ -178,16 +187,15 @@ static void pins_set_error(uint64_t host, uint64_t size, int err, Error **errp)
  * What was unlocked a moment ago may count still, and what has to be moved
  * first may be in use for a moment: try again, unless the limit is clear
  */
-static int pins_pin(PrefaultRing *ring, const Range *gap, uint64_t pinned)
+static int pins_pin(PrefaultRing *ring, Range *gap)
 {
-    Range range = *gap;
     int ret, tries = 0;
 
     do {
-        ret = prefault_ring_pin(ring, (void *)(uintptr_t)range_lob(&range),
-                                range_size(&range));
+        ret = prefault_ring_pin(ring, (void *)(uintptr_t)range_lob(gap),
+                                range_size(gap));
         if (ret != -ENOMEM ||
-            !prefault_ring_fits(pinned + range_size(&range))) {
+            !prefault_ring_fits(prefault_pins_bytes() + range_size(gap))) {
             break;
         }
         g_usleep(AGAIN_USEC);
@@ -203,13 +211,12 @@ static bool pins_add_gap(uint8_t *block_host, uint64_t block_size, Range gap,
                          Error **errp)
 {
     unsigned ended = pins.ended;
-    uint64_t pinned = pins_bytes_locked();
     PrefaultRing *ring = pins_take_ring(pins_block(block_host));
     int ret;
 
     qemu_mutex_unlock(&pins.lock);
     ring = ring ?: prefault_ring_new(block_size / SLOT_BYTES + 1, errp);
-    ret = ring ? pins_pin(ring, &gap, pinned) : 0;
+    ret = ring ? pins_pin(ring, &gap) : 0;
     qemu_mutex_lock(&pins.lock);
 
     if (!ring) {
@@ -294,15 +301,6 @@ bool prefault_pins_have(const void *host, uint64_t size)
         }
     }
     return !pins.wanted && !pins.refusal;
-}
-
-uint64_t prefault_pins_bytes(void)
-{
-    if (!pins.set_up) {
-        return 0;
-    }
-    QEMU_LOCK_GUARD(&pins.lock);
-    return pins_bytes_locked();
 }
 
 /* The pages would stay taken for as long as they are pinned */

@@ -40,6 +40,13 @@ static void steps_enter_owed(void *opaque, unsigned place)
     prefault_threads_leave_real_time();
 }
 
+/* As far as it is to be */
+static bool steps_is_pinned(const PrefaultChunk *chunk)
+{
+    return !prefault_is_pinnable(chunk) ||
+           prefault_pins_have(chunk->host, chunk->size);
+}
+
 /*
  * Where the guest has given memory back, what was populated once and is not
  * there any more is the guest's to take again.  Memory that came later is
@@ -48,10 +55,9 @@ static void steps_enter_owed(void *opaque, unsigned place)
 static PrefaultKnowledge steps_known(void *opaque, const PrefaultChunk *chunk)
 {
     PrefaultSteps *steps = opaque;
-    bool pinned = !prefault_is_pinnable(chunk) ||
-                  prefault_pins_have(chunk->host, chunk->size);
 
-    if (steps->known && prefault_known_has(steps->known, chunk) && pinned) {
+    if (steps->known && prefault_known_has(steps->known, chunk) &&
+        steps_is_pinned(chunk)) {
         return PREFAULT_IS_MAPPED;
     }
     return steps->returned && !chunk->is_private &&
