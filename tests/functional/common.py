@@ -15,6 +15,9 @@ RUN_SECONDS = 120
 
 NEXT_TO_NONE = 8                # faults
 
+THP = '/sys/kernel/mm/transparent_hugepage'
+NX_HUGE_PAGES = '/sys/module/kvm/parameters/nx_huge_pages'
+
 
 def machine_of(module, kind=bed.BedMachine):
     """The shared machine of the kind that a test module's BED names.
@@ -193,6 +196,14 @@ class BedTest(unittest.TestCase):
                 info['mapped-now'] >= before - rest and
                 info['retention']['refill-pending'] <= rest)
 
+    def assert_comes_back(self, qemu, what, *how, **rest):
+        """Mappings that the host takes come back before the guest needs them.
+
+        Arguments: as for assert_mapped_again()
+        """
+        self.assert_mapped_again(qemu, what, *how, **rest)
+        self.assert_none_is_missing(qemu, what)
+
     def assert_none_is_missing(self, qemu, what):
         """The guest writes all of it."""
         faults = qemu.sweep()[1]
@@ -201,6 +212,15 @@ class BedTest(unittest.TestCase):
               f'mapped again so far, {faults} faults in a sweep')
         self.assertGreater(info['lost'], 0)
         self.assertLessEqual(faults, NEXT_TO_NONE)
+
+    def knob(self, path, value):
+        """Set a knob of the kernel's; the choice in brackets, or the
+        value, is put back at the test's end.
+        """
+        now = self.machine.read(path).strip()
+        now = now.partition('[')[2].partition(']')[0] or now
+        self.addCleanup(self.machine.write, path, now)
+        self.machine.write(path, str(value))
 
     def trigger(self):
         """A path for rules with when=: they rest until the machine's write()."""

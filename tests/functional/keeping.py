@@ -3,6 +3,7 @@
 import os
 import time
 
+from common import THP
 from resources import ResourceTest
 
 SIZE = 256                      # MiB
@@ -12,9 +13,7 @@ SECONDS = 40 if os.environ.get('PREFAULT_LONG') else 12
 FEW = 20                        # faults in all that time
 
 BALANCING = '/proc/sys/kernel/numa_balancing'
-THP = '/sys/kernel/mm/transparent_hugepage'
 KSM = '/sys/kernel/mm/ksm'
-NX_HUGE_PAGES = '/sys/module/kvm/parameters/nx_huge_pages'
 SPLIT = '/sys/kernel/debug/split_huge_pages'
 
 
@@ -63,6 +62,11 @@ class KeepTest(ResourceTest):
 
     def retention(self, qemu):
         return self.query(qemu)['retention']
+
+    def reclaim(self, path, mib):
+        """The host takes so much from a cgroup, as far as it can."""
+        self.machine.run('/bin/sh', '-c', 'timeout 5 sh -c "echo '
+                         f'{mib}M > {path}/memory.reclaim"')
 
     def compacted(self, keep):
         """Guests of small pages after compaction, which moves those of some: it

@@ -30,15 +30,6 @@ class ResourceTest(BedTest):
         """Run the script at the test's end, whatever it says."""
         self.addCleanup(self.machine.run, '/bin/sh', '-c', script)
 
-    def knob(self, path, value):
-        """Set a knob of the kernel's; the choice in brackets, or the
-        value, is put back at the test's end.
-        """
-        now = self.machine.read(path).strip()
-        now = now.partition('[')[2].partition(']')[0] or now
-        self.undo(f'echo {now} > {path}')
-        self.machine.write(path, str(value))
-
     def new_path(self, name):
         """A path that no other test has."""
         ResourceTest.made += 1
@@ -83,9 +74,7 @@ class ResourceTest(BedTest):
                             ('dirty_expire_centisecs', 360000),
                             ('dirty_background_ratio', 80),
                             ('dirty_ratio', 90)):
-            path = f'/proc/sys/vm/{knob}'
-            self.undo(f'echo {self.machine.read(path).strip()} > {path}')
-            self.machine.write(path, str(value))
+            self.knob(f'/proc/sys/vm/{knob}', value)
 
     def hugepages(self, count, node=None):
         """Have this many huge pages of 2 MiB; returns a hugetlbfs folder."""

@@ -4,10 +4,9 @@ import statistics
 import unittest
 
 from bed.owed import Owing
-from common import BedTest, MIB
+from common import BedTest, MIB, THP
 
 MIB_OF_RAM = 128
-THP = '/sys/kernel/mm/transparent_hugepage/enabled'
 PAIRS = 3
 # tests/bench/run has the bar of 1.6; here other tests share the CPUs
 FASTER = 1.2
@@ -19,9 +18,7 @@ class Background(BedTest):
 
     def owing(self, threads=2):
         """A guest with 4 KiB pages."""
-        thp = self.machine.read(THP).partition('[')[2].partition(']')[0]
-        self.addCleanup(self.machine.write, THP, thp)
-        self.machine.write(THP, 'never')
+        self.knob(f'{THP}/enabled', 'never')
         guest = Owing(self.machine, MIB_OF_RAM, threads)
         self.addCleanup(guest.qemu.kill)
         return guest

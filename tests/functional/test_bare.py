@@ -7,6 +7,7 @@ madvise and maps it with a loop over the ioctl, in one thread; and a second pass
 """
 import unittest
 
+from common import NX_HUGE_PAGES, THP
 from resources import ResourceTest
 
 BED = {'icount': True}
@@ -41,17 +42,16 @@ class Instructions(ResourceTest):
 
     def test_second_pass_of_small_pages(self):
         """The same: what was done is known, and not walked page by page."""
-        self.knob('/sys/kernel/mm/transparent_hugepage/enabled', 'never')
+        self.knob(f'{THP}/enabled', 'never')
         self.test_second_pass_is_short()
 
     def test_lost_mappings_come_back(self):
         """In 200 ms from the loss on: KVM drops all of them, the guest idles."""
-        knob = '/sys/module/kvm/parameters/nx_huge_pages'
-        self.knob(knob, 'N')
+        self.knob(NX_HUGE_PAGES, 'N')
         qemu = self.running(mem=f'{MIB_LOST}M')
         before = self.query(qemu)['mapped-now']
         since = self.machine.now_ns()
-        self.machine.write(knob, 'force')
+        self.machine.write(NX_HUGE_PAGES, 'force')
         # One CPU: to ask all the time would take most of it
         self.sh('sleep 0.1')
         while self.query(qemu)['mapped-now'] < before:

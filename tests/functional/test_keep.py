@@ -5,8 +5,8 @@ L1 has two nodes with a CPU each, and NUMA balancing is on, as on any such host.
 """
 import unittest
 
-from common import MIB
-from keeping import BALANCING, FEW, KeepTest, LITTLE, SIZE, THP
+from common import MIB, THP
+from keeping import BALANCING, FEW, KeepTest, LITTLE, SIZE
 
 BED = {'nodes': 2}
 

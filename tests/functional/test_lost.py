@@ -2,9 +2,8 @@
 """What the host takes all the same is noticed, and mapped again."""
 import unittest
 
-from common import MIB
-from keeping import (BALANCING, KeepTest, LITTLE, NX_HUGE_PAGES, SIZE, SPLIT,
-                     THP)
+from common import MIB, NX_HUGE_PAGES, THP
+from keeping import BALANCING, KeepTest, LITTLE, SIZE, SPLIT
 
 BED = {'nodes': 2}
 
@@ -15,14 +14,6 @@ class Lost(KeepTest):
     def setUp(self):
         super().setUp()
         self.knob(BALANCING, 0)
-
-    def assert_comes_back(self, qemu, what, *how, **rest):
-        """Mappings that the host takes come back before the guest needs them.
-
-        Arguments: as for assert_mapped_again()
-        """
-        self.assert_mapped_again(qemu, what, *how, **rest)
-        self.assert_none_is_missing(qemu, what)
 
     def test_moved_to_another_node(self):
         """By a cpuset that changes."""
@@ -58,8 +49,8 @@ class Lost(KeepTest):
         # What is zero Linux gives up when it splits a page: below 1 MiB
         qemu.sweep()
         self.assert_comes_back(qemu, 'huge pages are split',
-                                 lambda: self.machine.write(SPLIT, '1'),
-                                 rest=MIB)
+                               lambda: self.machine.write(SPLIT, '1'),
+                               rest=MIB)
         self.knob(f'{THP}/khugepaged/alloc_sleep_millisecs', 10)
         self.knob(f'{THP}/khugepaged/pages_to_scan', 100000)
         self.assert_comes_back(
@@ -74,8 +65,7 @@ class Lost(KeepTest):
         qemu = self.small(LITTLE, prefix=self.entering(path))
 
         def out_and_in():
-            self.machine.run('/bin/sh', '-c', 'timeout 5 sh -c "echo '
-                             f'{LITTLE // 2}M > {path}/memory.reclaim"')
+            self.reclaim(path, LITTLE // 2)
             self.until(lambda: self.retention(qemu)['lost'], 'out')
             self.sh(f'swapoff {area}')
         self.assert_comes_back(qemu, 'swapped out and in', out_and_in)

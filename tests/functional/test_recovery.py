@@ -2,7 +2,7 @@
 """Huge pages that KVM cuts up where the guest runs code, and makes huge again."""
 import unittest
 
-from keeping import NX_HUGE_PAGES
+from common import NX_HUGE_PAGES
 from resources import ResourceTest
 from bed import linuxfiles
 

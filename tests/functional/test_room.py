@@ -10,10 +10,9 @@ import time
 import unittest
 
 import bed
-from common import MIB
+from common import MIB, THP
 from test_limits import LimitTest, SENTENCES, TAKES
 
-THP = '/sys/kernel/mm/transparent_hugepage/enabled'
 GUEST = 256                     # MiB of guest memory
 STEPS = (range(17) if os.environ.get('PREFAULT_LONG')
          else (0, 1, 3, 4, 6, 16))
@@ -21,11 +20,6 @@ ANSWER_MS = 1000                # of QMP: emulated, and beside other work
 
 
 class RoomTest(LimitTest):
-
-    def set_thp(self, mode):
-        thp = self.machine.read(THP).partition('[')[2].partition(']')[0]
-        self.addCleanup(self.machine.write, THP, thp)
-        self.machine.write(THP, mode)
 
     def group(self, name='vm', **limits):
         """A cgroup's folder."""
@@ -91,7 +85,7 @@ class Sweep(RoomTest):
                             if n >= first))
 
     def test_small_pages(self):
-        self.set_thp('never')
+        self.knob(f'{THP}/enabled', 'never')
         self.sweep('4 KiB pages')
 
     def test_huge_pages(self):
@@ -99,7 +93,7 @@ class Sweep(RoomTest):
 
     def test_with_swap(self):
         self.swap(512)
-        self.set_thp('never')
+        self.knob(f'{THP}/enabled', 'never')
         self.sweep('4 KiB pages, swap')
 
 
@@ -274,7 +268,7 @@ class TwoGuests(RoomTest):
         return ends['failed']
 
     def test_in_a_cgroup(self):
-        self.set_thp('never')
+        self.knob(f'{THP}/enabled', 'never')
         path = self.group()
         guests = [self.in_group(path, mib=1024)[0] for _ in range(2)]
         self.limit(path, memory_max=self.used(path) + 1536 * MIB)
@@ -339,7 +333,7 @@ class Swap(RoomTest):
 
     def test_is_said(self):
         # From a huge page Linux takes what is zero away without swapping it
-        self.set_thp('never')
+        self.knob(f'{THP}/enabled', 'never')
         self.swap(256)
         path = self.group()
         qemu, used = self.in_group(path)
@@ -398,7 +392,7 @@ class OnlyRead(RoomTest):
     """Memory that was read and never written is not there yet."""
 
     def test_zero_page(self):
-        self.set_thp('never')
+        self.knob(f'{THP}/enabled', 'never')
         path = self.group()
         qemu, _ = self.in_group(path)
         qemu.qmp('pmemsave', val=0, size=GUEST * MIB, filename='/dev/null')

@@ -6,13 +6,11 @@ Few guests, and small ones: the bed takes seconds to start each.
 """
 import unittest
 
-from common import BedTest, MIB, bed
+from common import BedTest, MIB, NX_HUGE_PAGES, bed
 
 MIB_OF_RAM = 128
 # Guest memory in huge pages, less the first one, which holds what firmware has
 HUGE = MIB_OF_RAM // 2 - 1
-
-NX_HUGE_PAGES = '/sys/module/kvm/parameters/nx_huge_pages'
 
 
 class Ept(BedTest):
@@ -48,21 +46,16 @@ class Ept(BedTest):
 
     def test_nx_huge_pages(self):
         """A host that does not let guests run code in huge pages."""
-        before = self.machine.read(NX_HUGE_PAGES).strip()
-        self.addCleanup(self.machine.write, NX_HUGE_PAGES, before)
-        self.machine.write(NX_HUGE_PAGES, 'force')
+        self.knob(NX_HUGE_PAGES, 'force')
         self.assertEqual(self.faults(self.ready('on'),
                                      'microvm, nx_huge_pages=force'), 0)
 
     def test_lost_and_mapped_again(self):
         """KVM drops all page tables of a running guest."""
         qemu = self.ready('on')
-        before = self.machine.read(NX_HUGE_PAGES).strip()
-        self.addCleanup(self.machine.write, NX_HUGE_PAGES, before)
-        self.assert_mapped_again(
+        self.assert_comes_back(
             qemu, 'EPT, nx_huge_pages=force',
-            lambda: self.machine.write(NX_HUGE_PAGES, 'force'))
-        self.assert_none_is_missing(qemu, 'EPT, nx_huge_pages=force')
+            lambda: self.knob(NX_HUGE_PAGES, 'force'))
 
     def test_pc(self):
         """No fault after SeaBIOS, which replaces memslots of RAM."""
