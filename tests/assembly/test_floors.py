@@ -23,15 +23,16 @@ import ours
 FLOORS = {
     'hw/core/prefault': '''
         hmp qmp setup
-        lifecycle
-        background hold report reset
+        lifecycle managed plug
+        behind
+        background due early hold report reset
         run
-        attempt
+        attempt memory-keep
         memory steps
         room
         pools
         backing engine known nodes pins threads watch
-        host-limits keep ledger options places residency ring work
+        changes host-limits keep ledger options places residency ring work
         cgroup counts gate plan space stub tally
     ''',
     'accel/kvm/prefault': '''

@@ -45,13 +45,40 @@ rm /tmp/file
 echo "{FREED}"
 while :; do sleep 1000; done
 '''
-RETURNS_MODULES = ('virtio-pci', 'virtio-balloon')
+
+# Or with this: a guest that does what it is told by its second serial port: write MIB,
+# free, total
+OBEYS = 'rdinit=/obeys memhp_default_state=online_movable'
+DONE = 'linux-guest: done '
+OBEYS_INIT = f'''#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+mount -t tmpfs -o size=2g tmp /tmp
+for module in /modules/*.ko; do
+    insmod $module
+done
+stty -F /dev/ttyS1 raw -echo
+exec 3< /dev/ttyS1
+echo "{UP}"
+while read what mib <&3; do
+    case $what in
+    write) dd if=/dev/zero of=/tmp/file bs=1M count=$mib 2>/dev/null
+           set -- $(du -sm /tmp);;
+    free)  rm /tmp/file; set -- 0;;
+    total) set -- $(grep MemTotal /proc/meminfo); shift;;
+    esac
+    echo "{DONE}$what $1"
+done
+'''
+GUEST_MODULES = ('virtio-pci', 'virtio-balloon', 'virtio-mem')
 
 
 def contents(busybox):
     """{path: bytes} of the guest's root."""
-    _, modules = artifacts.kernel(loaded=RETURNS_MODULES)
+    _, modules = artifacts.kernel(loaded=GUEST_MODULES)
     return {'/init': INIT.encode(), '/returns': RETURNS_INIT.encode(),
+            '/obeys': OBEYS_INIT.encode(),
             '/bin/busybox': busybox.read_bytes(),
             **{name: artifacts.module_data(path)
                for name, path in modules.items() if '/extra/' not in name}}
@@ -61,6 +88,6 @@ def files():
     """{path in L1: file} of the kernel and its initramfs."""
     image, _ = artifacts.kernel()
     busybox, root = artifacts.busybox(), paths.BED / 'linux-guest.cpio'
-    made.ensure(root, made.digest([busybox, image], [INIT, RETURNS_INIT]),
+    made.ensure(root, made.digest([busybox, image], [INIT, RETURNS_INIT, OBEYS_INIT]),
                 lambda: root.write_bytes(artifacts.cpio(contents(busybox))))
     return {f'/prefault/{KERNEL}': image, f'/prefault/{ROOT}': root}

@@ -88,9 +88,9 @@ class BedTest(unittest.TestCase):
         qemu = self.machine.qemu(
             '-machine', 'q35', '-cpu', 'host', '-accel',
             f'kvm,prefault=on,prefault-keep={keep}',
-            '-m', f'{mib}M', '-nodefaults', '-display', 'none', *extra,
+            '-m', f'{mib}M', '-nodefaults', '-display', 'none',
             '-chardev', 'stdio,id=console,signal=off',
-            '-serial', 'chardev:console',
+            '-serial', 'chardev:console', *extra,
             '-kernel', self.machine.path(linuxfiles.KERNEL),
             '-initrd', self.machine.path(linuxfiles.ROOT),
             '-append', f'console=ttyS0 quiet panic=-1 {append}')

@@ -3,13 +3,14 @@
 L1's kernel as after a machine check."""
 import unittest
 
-from common import MIB
+from common import BedTest, MIB
 from private import PrivateTest
 import bed
 
 BED = {'private': True}
 
 ADDRESS = 64 * MIB
+DELAY_MS = 3000
 NO_VALUE = (1 << 64) - 1        # what the guest prints for a page it cannot read
 
 
@@ -76,6 +77,51 @@ class Poison(PrivateTest):
                      for event in qemu.events if event.name == 'MEMORY_FAILURE'])
                 self.assert_said(qemu, "the host's memory is poisoned, and the "
                                  'guest cannot be told: it is stopped')
+
+
+class Ordinary(BedTest):
+    """Without private memory."""
+
+    def poison(self, qemu, address):
+        """Poison the page behind a guest address."""
+        where = qemu.hmp(f'gpa2hva {address:#x}').split()[-1]
+        self.machine.poison(self.machine.pfn(qemu.pid, int(where, 16)))
+
+    def test_between_populating_and_mapping(self):
+        """The page is left out, and the run ends soon."""
+        for prefault in 'on', 'auto':
+            qemu = self.guest(
+                f'{prefault},prefault-threads=1', mem='64M', inject='ioctl:'
+                f'KVM_PRE_FAULT_MEMORY:count=1:delay-ms={DELAY_MS}')
+            qemu.qmp('prefault-start')
+            self.until(lambda: self.query(qemu)['populated'], 'populated')
+            self.poison(qemu, 0)
+            done = self.completed(qemu)
+            info = self.query(qemu)
+            print(f'# note: {prefault}: {done.data} {info} {qemu.stderr}')
+            self.assertEqual(done.data['status'], 'completed')
+            self.assertEqual(info['failed'], 4096)
+            self.assertEqual(info['mapped'], 64 * MIB - 4096)
+            self.assertLess(info['elapsed-ms'], 2 * DELAY_MS)
+            self.assertIn('4096 bytes of guest memory left out: poisoned',
+                          qemu.stderr)
+            qemu.quit()
+
+    def test_after_the_run(self):
+        """A reset replaces the page, and maps the new one."""
+        qemu = self.guest('on', machine='pc', mem='64M', wait=True, kernel=True)
+        self.let_run(qemu)
+        self.refilled(qemu)
+        self.poison(qemu, ADDRESS // 2)
+        since = qemu.qmp('system_reset').sent_ns
+        done = self.completed(qemu, since)
+        self.assertEqual(done.data['failed'], 0)
+        self.until(lambda: qemu.debugcon.count('READY') == 2, 'up')
+        info = self.refilled(qemu)
+        sweep, faults = qemu.sweep()
+        print(f'# note: poisoned and reset: {faults} faults in {sweep.pages} '
+              f'pages; {done.data}, {info}')
+        self.assertLessEqual(faults, 2)
 
 
 if __name__ == '__main__':

@@ -63,7 +63,15 @@ class Returned(BedTest):
         qemu = self.started()
         qemu.qmp('balloon', value=(RAM - LEAST - 50) * MIB)
         self.assert_returned(qemu, 'balloon')
+        self.assert_request_takes_nothing(qemu)
         self.assert_reset_takes_nothing(qemu)
+
+    def assert_request_takes_nothing(self, qemu):
+        """Nor does a run behind the guest."""
+        self.completed(qemu, qemu.qmp('prefault-start').sent_ns)
+        info = self.query(qemu)
+        print(f'# note: after prefault-start: {info}')
+        self.assertLess(info['mapped-now'], (RAM - LEAST) * MIB)
 
     def test_locked(self):
         """What is pinned is not given back, until it is unlocked."""

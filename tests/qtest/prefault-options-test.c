@@ -120,13 +120,21 @@ static void test_bad_values_are_refused(void)
         return;
     }
     for (int i = 0; i < ARRAY_SIZE(values); i++) {
-        static const char *const names[] = { "prefault", "slot-zap-all" };
+        static const struct {
+            const char *name, *valid;
+        } options[] = {
+            { "prefault", "on, off, auto and background" },
+            { "prefault-keep", "on, off, auto and lock" },
+            { "prefault-restore", "hold, background, none and auto" },
+            { "slot-zap-all", "on, off and auto" },
+        };
 
-        for (int n = 0; n < ARRAY_SIZE(names); n++) {
+        for (int n = 0; n < ARRAY_SIZE(options); n++) {
             g_autofree char *args = g_strdup_printf(
-                "-machine none -accel kvm,%s=%s", names[n], values[i]);
+                "-machine none -accel kvm,%s=%s", options[n].name, values[i]);
             g_autofree char *words = g_strdup_printf(
-                "%s=%s is none of on, off and auto\n", names[n], values[i]);
+                "%s=%s is none of %s\n", options[n].name, values[i],
+                options[n].valid);
 
             assert_refused(args, words);
         }
@@ -156,6 +164,7 @@ static void test_different_modes_are_refused(void)
         const char *machine, *accel;
     } cases[] = {
         { "on", "off" }, { "off", "on" }, { "auto", "on" }, { "on", "auto" },
+        { "background", "on" },
     };
 
     if (!have_kvm()) {

@@ -42,6 +42,7 @@ struct Fake {
     /* The script: set before the run.  NULL: success at once */
     bool (*begin)(Fake *f, const PrefaultChunk *chunk);
     int (*populate)(Fake *f, const PrefaultChunk *chunk);
+    int (*again)(Fake *f, const PrefaultChunk *chunk);  /* what is populated */
     bool (*pin)(Fake *f, const PrefaultChunk *chunk);
     int (*map)(Fake *f, hwaddr gpa, uint64_t size, uint64_t *mapped);
     int err;                    /* positive; what the script answers */
@@ -171,6 +172,9 @@ static int fake_populate(void *opaque, const PrefaultChunk *chunk)
     g_assert_false(chunk->is_private);
     g_assert_false(chunk->present_only);
     fake_assert_in_work(f, chunk->gpa, chunk->size);
+    if (fake_marked(f, f->populated, chunk->gpa, chunk->size) == chunk->size) {
+        return f->again ? f->again(f, chunk) : 0;
+    }
     fake_count_call(f);
     qatomic_inc(&f->populate_calls);
     ret = f->populate ? f->populate(f, chunk) : 0;

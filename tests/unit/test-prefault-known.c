@@ -18,7 +18,7 @@ static const PrefaultSection sections[] = {
     { .gpa = 16 * MiB, .size = 8 * MiB, .host = HOST + 4 * MiB,
       .page_size = PAGE },
     { .gpa = 32 * MiB, .size = 4 * MiB, .host = HOST + 12 * MiB,
-      .page_size = PAGE, .is_convertible = true },
+      .page_size = PAGE, .is_managed = true },
 };
 
 static PrefaultKnown *known_of_sections(void)

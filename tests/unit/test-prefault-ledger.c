@@ -323,11 +323,40 @@ static void test_end_of_the_addresses(void)
     assert_owed(ledger, ANY, 0);
 }
 
-static void test_only_what_was_converted_is_populated(void)
+/* What is new to the guest; a balloon may have given the rest back */
+static void test_what_is_populated(void)
 {
+    static const bool populates[PREFAULT_OWED_REASON__MAX] = {
+        [PREFAULT_OWED_REASON_ARRIVED] = true,
+        [PREFAULT_OWED_REASON_REQUESTED] = true,
+        [PREFAULT_OWED_REASON_PLUGGED] = true,
+        [PREFAULT_OWED_REASON_CONVERTED] = true,
+    };
+
     for (int reason = 0; reason < PREFAULT_OWED_REASON__MAX; reason++) {
-        g_assert_cmpint(prefault_ledger_populates(reason), ==, reason == C);
+        g_assert_cmpint(prefault_ledger_populates(reason), ==,
+                        populates[reason]);
     }
+}
+
+/* For one reason; what is owed for another stays owed, and adjoins */
+static void test_forgive(void)
+{
+    g_autoptr(PrefaultLedger) ledger = prefault_ledger_new();
+    g_autoptr(GArray) debts = NULL;
+
+    for (int i = 0; i < 4; i++) {
+        prefault_ledger_add(ledger, i % 2 ? D : C, i * 4 * PAGE, 4 * PAGE);
+    }
+    prefault_ledger_forgive(ledger, C);
+    assert_owed(ledger, C, 0);
+    assert_owed(ledger, D, 8);
+    assert_owed(ledger, ANY, 8);
+    g_assert_false(prefault_ledger_overlaps(ledger, 0, 4 * PAGE));
+    debts = prefault_ledger_debts(ledger);
+    g_assert_cmpuint(debts->len, ==, 2);
+    g_assert_cmphex(g_array_index(debts, PrefaultDebt, 0).start, ==, 4 * PAGE);
+    g_assert_cmphex(g_array_index(debts, PrefaultDebt, 1).end, ==, 16 * PAGE);
 }
 
 /* A page is a byte: 0, or one more than the reason for which it is owed */
@@ -513,7 +542,8 @@ int main(int argc, char **argv)
     ADD("clear", test_clear);
     ADD("overlaps", test_overlaps);
     ADD("end", test_end_of_the_addresses);
-    ADD("populates", test_only_what_was_converted_is_populated);
+    ADD("populates", test_what_is_populated);
+    ADD("forgive", test_forgive);
     ADD("random", test_random);
     ADD("race", test_race_with_a_change);
     return g_test_run();

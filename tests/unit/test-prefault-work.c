@@ -186,6 +186,43 @@ static void test_poisoned_pages_are_left_out(void)
     }
 }
 
+static int map_nothing_beside_bad(Fake *f, hwaddr gpa, uint64_t size,
+                                  uint64_t *mapped)
+{
+    bool bad = fake_is_bad(f, gpa, size);
+
+    *mapped = bad ? 0 : size;
+    return bad ? -f->err : 0;
+}
+
+static int again_bad_is_poisoned(Fake *f, const PrefaultChunk *chunk)
+{
+    return fake_is_bad(f, chunk->gpa, chunk->size) ? -EHWPOISON : 0;
+}
+
+/* Since they were populated: KVM gets nowhere, and does not say why */
+static void test_pages_poisoned_later_are_left_out(void)
+{
+    static const size_t page_sizes[] = { PAGE, 2 * MiB };
+    static const int errnos[] = { EBUSY, ETIME, EINTR };
+
+    for (int i = 0; i < ARRAY_SIZE(page_sizes) * ARRAY_SIZE(errnos); i++) {
+        size_t size = page_sizes[i % ARRAY_SIZE(page_sizes)];
+        g_autoptr(Fake) f = fake_new(size);
+
+        f->map = map_nothing_beside_bad;
+        f->again = again_bad_is_poisoned;
+        f->err = errnos[i / ARRAY_SIZE(page_sizes)];
+        add_bad(f, 0);
+        add_bad(f, 2 * CHUNK + 700 * PAGE);
+        add_bad(f, GUEST - PAGE);
+        g_assert_cmpint(fake_run(f, 2), ==, PREFAULT_OUTCOME_COMPLETED);
+        assert_progress(f, GUEST, GUEST - 3 * size, 3 * size);
+        assert_each_page_is_told_once(f);
+        assert_later(f, 0, 0);
+    }
+}
+
 /* Memory of a kind that cannot be populated */
 static void test_unpopulatable_chunk_is_skipped(void)
 {
@@ -329,6 +366,7 @@ int main(int argc, char **argv)
     ADD("completes/retries", test_retries_then_completes);
     ADD("leaves-out/never-mapped", test_page_that_is_never_mapped_is_left_out);
     ADD("leaves-out/poisoned", test_poisoned_pages_are_left_out);
+    ADD("leaves-out/poisoned-later", test_pages_poisoned_later_are_left_out);
     ADD("skips/unpopulatable", test_unpopulatable_chunk_is_skipped);
     ADD("stale/map", test_stale_map_ends_the_run);
     ADD("stale/populate", test_stale_populate_ends_the_run);

@@ -107,7 +107,7 @@ static KvmConversion *convert_begin(Request request, hwaddr gpa, uint64_t size,
     Error *err = NULL;
     KvmConversion *c;
 
-    prefault_converting(gpa, size);
+    prefault_withdrawing(gpa, size);
     c = kvm_conversion_begin(gpa, size, to_private, &err);
     if (!c) {
         convert_counts.failures++;

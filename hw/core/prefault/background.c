@@ -14,7 +14,9 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
+#include "hw/core/cpu.h"
 #include "hw/core/prefault.h"
+#include "system/cpus.h"
 #include "system/ramblock.h"
 #include "background.h"
 #include "gate.h"
@@ -38,6 +40,7 @@ static struct {
     bool no_residency;          /* the host does not say which pages it has */
     PrefaultRun *run;
     bool active;                /* @run is under way */
+    void (*finished)(const PrefaultFigures *figures, const char *error);
     QEMUTimer *timer;
     unsigned pause_ms;
     int64_t owed_since_ms;
@@ -88,6 +91,8 @@ static void background_finish(void)
     figures = prefault_run_figures(background.run);
     trace_prefault_background_finish(figures.progress.mapped, owed);
     prefault_watch_remapped(figures.progress.mapped == figures.total);
+    background.finished(&figures, prefault_run_error(background.run));
+    owed = background_owed();
     /* A change of the memory map may have set the timer already: leave it */
     if (owed && !timer_pending(background.timer)) {
         background_wake_after_run(figures.progress.mapped);
@@ -105,7 +110,7 @@ static void background_timer(void *opaque)
     if (background.active || !background_owed()) {
         return;
     }
-    background.active =
+    background.active = prefault_memory_may_be_populated() &&
         prefault_run_begin_owed(background.run, background.backend, wish);
     trace_prefault_background_timer(background_owed(), background.active);
     if (!background.active) {
@@ -119,10 +124,12 @@ static void background_lost(void)
     prefault_owe_all(PREFAULT_OWED_REASON_LOST, PAUSE_MS);
 }
 
-void prefault_background_set_up(const PrefaultBackend *backend)
+void prefault_background_set_up(const PrefaultBackend *backend,
+                                PrefaultBackgroundFinished *finished)
 {
     assert(bql_locked());
     background.backend = backend;
+    background.finished = finished;
     background.ledger = prefault_ledger_new();
     background.run = prefault_run_new(background.ledger, background_finish);
     background.timer = timer_new_ms(QEMU_CLOCK_REALTIME, background_timer,
@@ -134,7 +141,7 @@ void prefault_background_set_up(const PrefaultBackend *backend)
 void prefault_background_start(void)
 {
     assert(bql_locked());
-    if (!background.backend) {
+    if (!background.backend || background.started) {
         return;
     }
     background.started = true;
@@ -186,6 +193,13 @@ void prefault_background_map_changing(void)
 PrefaultLedger *prefault_background_ledger(void)
 {
     return background.ledger;
+}
+
+PrefaultFigures prefault_background_figures(void)
+{
+    assert(bql_locked());
+    return background.active ? prefault_run_figures(background.run)
+                             : (PrefaultFigures) {};
 }
 
 /* Without residency, map only memory that is populated as well */
@@ -250,21 +264,29 @@ void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms)
 void prefault_returned(RAMBlock *rb, uint64_t offset, uint64_t size)
 {
     /* What such a manager has is skipped, or converted (guest_memfd) */
-    if (background.started && !background.no_residency &&
-        !memory_region_has_ram_discard_manager(rb->mr)) {
+    if (!background.started || background.no_residency ||
+        memory_region_has_ram_discard_manager(rb->mr)) {
+        return;
+    }
+    /* Of a guest that cannot do so just now QEMU replaces a poisoned page */
+    if (cpu_is_stopped(first_cpu)) {
+        prefault_watch_replaced();
+    } else {
         prefault_watch_returned();
     }
 }
 
-void prefault_converting(hwaddr start, uint64_t size)
+bool prefault_withdrawing(hwaddr start, uint64_t size)
 {
     assert(bql_locked());
     prefault_watch_change();
-    if (background.started &&
-        prefault_ledger_overlaps(background.ledger, start, size)) {
-        prefault_gate_close();
-        prefault_background_map_changing();
+    if (!background.started ||
+        !prefault_ledger_overlaps(background.ledger, start, size)) {
+        return false;
     }
+    prefault_gate_close();
+    prefault_background_map_changing();
+    return true;
 }
 
 void prefault_converted(hwaddr start, uint64_t size, int64_t budget_ns)

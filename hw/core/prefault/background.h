@@ -14,17 +14,32 @@
 
 #include "hw/core/prefault-backend.h"
 #include "ledger.h"
+#include "run.h"
+
+/**
+ * PrefaultBackgroundFinished: a run in the background is over
+ * @figures: its figures
+ * @error: why it left memory out, or owed; NULL if it did not
+ *
+ * Context: BQL, main loop.
+ */
+typedef void PrefaultBackgroundFinished(const PrefaultFigures *figures,
+                                        const char *error);
 
 /**
  * prefault_background_set_up: get ready
- * @backend: the backend that maps
+ * @backend: the backend that maps; NULL: there will be no work
+ * @finished: called at the end of each run that was not cut short
  *
  * Context: BQL, once, when the machine is complete.
  */
-void prefault_background_set_up(const PrefaultBackend *backend);
+void prefault_background_set_up(const PrefaultBackend *backend,
+                                PrefaultBackgroundFinished *finished);
 
 /**
  * prefault_background_start: from now on, map owed memory
+ *
+ * Does nothing if that is so already.
  *
  * Context: BQL.
  */
@@ -68,5 +83,14 @@ void prefault_background_map_changing(void);
  * Returns: the ledger, which has a lock of its own.
  */
 PrefaultLedger *prefault_background_ledger(void);
+
+/**
+ * prefault_background_figures: how far the run under way is
+ *
+ * Context: BQL.
+ *
+ * Returns: its figures, zeros if there is none.
+ */
+PrefaultFigures prefault_background_figures(void);
 
 #endif /* HW_CORE_PREFAULT_BACKGROUND_H */

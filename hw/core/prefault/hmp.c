@@ -148,7 +148,7 @@ static HumanReadableText *hmp_info_prefault(Error **errp)
 
     g_string_append_printf(buf, "prefault:  %s (mode %s)\n",
                            PrefaultStatus_str(info->status),
-                           OnOffAuto_str(info->mode));
+                           PrefaultMode_str(info->mode));
     if (info->status != PREFAULT_STATUS_NONE) {
         hmp_figures(buf, info);
         hmp_time(buf, info);

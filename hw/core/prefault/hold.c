@@ -27,6 +27,10 @@ static struct {
 void prefault_hold(PrefaultHold how)
 {
     assert(bql_locked());
+    if (how == PREFAULT_HOLD_START && runstate_check(RUN_STATE_INMIGRATE)) {
+        /* It has come: 'stop' and 'cont' are about the guest from now on */
+        runstate_set(RUN_STATE_PAUSED);
+    }
     hold.start_state = runstate_get();
     hold.wake = false;
     qatomic_set(&hold.how, how);

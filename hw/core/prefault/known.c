@@ -35,7 +35,7 @@ PrefaultKnown *prefault_known_new(const PrefaultPlan *plan)
     for (unsigned i = 0; prefault_plan_range(plan, i, &range); i++) {
         KnownRange one = { range.gpa, range.gpa + range.size, range.host };
 
-        if (!range.is_private && !range.is_convertible) {
+        if (!range.is_private && !range.is_managed) {
             g_array_append_val(known->ranges, one);
         }
     }

@@ -176,6 +176,20 @@ void prefault_ledger_clear(PrefaultLedger *ledger)
     memset(ledger->owed, 0, sizeof(ledger->owed));
 }
 
+void prefault_ledger_forgive(PrefaultLedger *ledger, PrefaultOwedReason reason)
+{
+    guint kept = 0;
+
+    QEMU_LOCK_GUARD(&ledger->lock);
+    for (guint i = 0; i < ledger->debts->len; i++) {
+        if (ledger_at(ledger, i)->reason != reason) {
+            *ledger_at(ledger, kept++) = *ledger_at(ledger, i);
+        }
+    }
+    g_array_set_size(ledger->debts, kept);
+    ledger->owed[reason] = 0;
+}
+
 bool prefault_ledger_overlaps(PrefaultLedger *ledger, hwaddr start,
                               uint64_t size)
 {
@@ -214,5 +228,8 @@ uint64_t prefault_ledger_mapped(PrefaultLedger *ledger,
 
 bool prefault_ledger_populates(PrefaultOwedReason reason)
 {
-    return reason == PREFAULT_OWED_REASON_CONVERTED;
+    return reason == PREFAULT_OWED_REASON_ARRIVED ||
+           reason == PREFAULT_OWED_REASON_REQUESTED ||
+           reason == PREFAULT_OWED_REASON_PLUGGED ||
+           reason == PREFAULT_OWED_REASON_CONVERTED;
 }

@@ -80,6 +80,15 @@ void prefault_ledger_settle(PrefaultLedger *ledger, unsigned generation,
 void prefault_ledger_clear(PrefaultLedger *ledger);
 
 /**
+ * prefault_ledger_forgive: nothing is owed any more for a reason
+ * @ledger: the ledger
+ * @reason: the reason
+ *
+ * Context: any thread.
+ */
+void prefault_ledger_forgive(PrefaultLedger *ledger, PrefaultOwedReason reason);
+
+/**
  * prefault_ledger_overlaps: is some of a range owed?
  * @ledger: the ledger
  * @start: guest address
@@ -133,8 +142,8 @@ uint64_t prefault_ledger_mapped(PrefaultLedger *ledger,
  *
  * If not, only pages that the host has are mapped: the guest may have handed
  * the others back through a balloon, and KVM would map the zero page,
- * read-only.  Memory that the guest has just converted is populated, for the
- * guest is going to use it.
+ * read-only.  Memory that is new to the guest, in this QEMU at least, is
+ * populated.
  *
  * Context: any thread.
  *

@@ -7,15 +7,17 @@
  * populated and mapped.  The main loop waits for no worker, except while a
  * debugger is about to step.
  * The same holds for the vCPUs of a running guest that was reset; its clock
- * stands still meanwhile.
+ * stands still meanwhile.  A guest that must not wait has its memory prefaulted
+ * behind it (behind.h).
  *
  * All state is protected by the BQL.  The end of a run arrives in the main
  * loop by a bottom half:
  *
  *   prefault_hold_start(), prefault_hold_resume(), prefault_start()
  *     -> begin_run -> workers -> finish -> close_run -> release
- *            ^                       |
- *            +------ plan stale -----+
+ *     |      ^                       |         ^
+ *     |      +------ plan stale -----+         |
+ *     +-> begin_behind -> behind_done ---------+
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,10 +32,12 @@
 #include "system/runstate.h"
 #include "system/system.h"
 #include "background.h"
+#include "behind.h"
+#include "changes.h"
+#include "due.h"
 #include "gate.h"
 #include "hold.h"
 #include "lifecycle.h"
-#include "memory.h"
 #include "options.h"
 #include "report.h"
 #include "reset.h"
@@ -49,46 +53,80 @@
 
 typedef struct Prefault {
     PrefaultConfig config;
-    bool ready;                         /* the guest may start at once */
-    PrefaultTrigger due;                /* unless @ready: the next trigger */
-    const char *exempt;                 /* why no start waits, or NULL */
-
     QEMUTimer *progress_timer;
 
     PrefaultStatus status;
     PrefaultTrigger trigger;
-    PrefaultRun *run;
+    PrefaultRun *run;                   /* one that the guest waits for */
+    bool behind;                        /* the last one is not @run: behind.h */
 } Prefault;
 
-static Prefault lifecycle = {
-    .config.mode = ON_OFF_AUTO_OFF,
-};
+static Prefault lifecycle;
 
 static bool lifecycle_is_active(void)
 {
     return lifecycle.status == PREFAULT_STATUS_ACTIVE;
 }
 
-static void lifecycle_begin_run(Prefault *s, bool again)
+/* Is a run under way that the guest waits for, or would? */
+static bool lifecycle_is_awaited(void)
 {
-    GArray *owed = prefault_background_stop();
-
-    s->status = PREFAULT_STATUS_ACTIVE;
-    prefault_run_begin(s->run, s->config.backend, (PrefaultRunWish) {
-        .threads = prefault_options_threads(),
-        .all = s->config.mode == ON_OFF_AUTO_ON,
-        .check = prefault_options_check(),
-        .keep = prefault_options_keep(),
-        .doubts = owed,
-        .returned = prefault_watch_has_returned(),
-    }, again);
+    return lifecycle_is_active() && !lifecycle.behind;
 }
 
-static void lifecycle_begin(Prefault *s, PrefaultTrigger trigger)
+static PrefaultFigures lifecycle_figures(const Prefault *s)
 {
+    return s->behind ? prefault_behind_figures() : prefault_run_figures(s->run);
+}
+
+static const char *lifecycle_error(const Prefault *s)
+{
+    return s->behind ? prefault_behind_error() : prefault_run_error(s->run);
+}
+
+static PrefaultRunWish lifecycle_wish(const Prefault *s)
+{
+    return (PrefaultRunWish) {
+        .threads = prefault_options_threads(),
+        .all = s->config.mode == PREFAULT_MODE_ON,
+        .check = prefault_options_check(),
+        .keep = prefault_options_keep(),
+        .returned = prefault_watch_has_returned(),
+    };
+}
+
+static void lifecycle_begin_run(Prefault *s, bool again)
+{
+    PrefaultRunWish wish = lifecycle_wish(s);
+
+    prefault_behind_end(NULL);
+    wish.doubts = prefault_background_stop();
+    prefault_run_begin(s->run, s->config.backend, wish, again);
+}
+
+static void lifecycle_behind_done(PrefaultOutcome outcome);
+
+static void lifecycle_begin_behind(Prefault *s)
+{
+    prefault_due_set_ready(true, false);
+    prefault_background_start();
+    prefault_behind_begin(s->trigger == PREFAULT_TRIGGER_RESTORE
+                          ? PREFAULT_OWED_REASON_ARRIVED
+                          : PREFAULT_OWED_REASON_REQUESTED,
+                          lifecycle_wish(s), lifecycle_behind_done);
+}
+
+static void lifecycle_begin(Prefault *s, PrefaultTrigger trigger, bool behind)
+{
+    s->status = PREFAULT_STATUS_ACTIVE;
     s->trigger = trigger;
-    trace_prefault_begin(PrefaultTrigger_str(trigger));
-    lifecycle_begin_run(s, false);
+    s->behind = behind;
+    trace_prefault_begin(PrefaultTrigger_str(trigger), behind);
+    if (behind) {
+        lifecycle_begin_behind(s);
+    } else {
+        lifecycle_begin_run(s, false);
+    }
     timer_mod(s->progress_timer,
               qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
 }
@@ -96,8 +134,9 @@ static void lifecycle_begin(Prefault *s, PrefaultTrigger trigger)
 static void lifecycle_progress(void *opaque)
 {
     Prefault *s = opaque;
+    PrefaultFigures figures = lifecycle_figures(s);
 
-    prefault_report_progress(s->run, s->trigger);
+    prefault_report_progress(&figures, s->trigger);
     timer_mod(s->progress_timer,
               qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
 }
@@ -105,10 +144,12 @@ static void lifecycle_progress(void *opaque)
 /* Take note of the end of a run that is not begun anew */
 static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
 {
+    PrefaultFigures figures;
+    bool ready;
+
     switch (outcome) {
     case PREFAULT_OUTCOME_COMPLETED:
         s->status = PREFAULT_STATUS_COMPLETED;
-        s->due = PREFAULT_TRIGGER_START;
         break;
     case PREFAULT_OUTCOME_FAILED:
         s->status = PREFAULT_STATUS_FAILED;
@@ -124,13 +165,21 @@ static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
      * With auto, a run that failed is all that this host can do.  A request
      * takes nothing from a guest that was ready before.
      */
-    s->ready = s->status == PREFAULT_STATUS_COMPLETED ||
-               s->config.mode == ON_OFF_AUTO_AUTO ||
-               (s->trigger == PREFAULT_TRIGGER_REQUEST && s->ready);
-    trace_prefault_close_run(PrefaultStatus_str(s->status), s->ready);
-    prefault_report_end(s->run, s->status, s->ready);
+    ready = s->status == PREFAULT_STATUS_COMPLETED ||
+            s->config.mode != PREFAULT_MODE_ON ||
+            ((s->trigger == PREFAULT_TRIGGER_REQUEST || s->behind) &&
+             prefault_due_is_ready());
+    prefault_due_set_ready(ready, s->status == PREFAULT_STATUS_COMPLETED);
+    trace_prefault_close_run(PrefaultStatus_str(s->status), ready);
+    figures = lifecycle_figures(s);
+    prefault_report_end(&figures, lifecycle_error(s), s->status, ready);
     /* Even after a run that was cut short: the guest may start all the same */
     prefault_background_start();
+}
+
+static void lifecycle_behind_done(PrefaultOutcome outcome)
+{
+    lifecycle_close_run(&lifecycle, outcome);
 }
 
 /*
@@ -152,7 +201,7 @@ static void lifecycle_workers_done(void)
     Prefault *s = &lifecycle;
 
     if (lifecycle_finish(s, prefault_run_close(s->run))) {
-        prefault_hold_release(s->ready);
+        prefault_hold_release(prefault_due_is_ready());
     }
 }
 
@@ -169,42 +218,25 @@ static void lifecycle_abort(Prefault *s, const char *why)
     lifecycle_close_run(s, outcome);
 }
 
-/* Run states from which the guest goes on without waiting, and why */
-static const char *const lifecycle_exempt_states[RUN_STATE__MAX] = {
-    [RUN_STATE_INMIGRATE] = "the guest comes by migration",
-    [RUN_STATE_FINISH_MIGRATE] = "a migration failed and the guest goes on",
-    [RUN_STATE_COLO] = "the guest is replicated (COLO)",
-    [RUN_STATE_DEBUG] = "a debugger lets the guest go on",
-};
-
-/* The guest does not wait: its memory is owed, and is mapped while it runs */
-static void lifecycle_exempt(Prefault *s)
-{
-    trace_prefault_hold_declined(s->exempt);
-    s->ready = true;
-    prefault_background_start();
-    prefault_owe_all(PREFAULT_OWED_REASON_ARRIVED, PREFAULT_REST_MS);
-}
-
 /* Begin the run that a guest that is about to run has to wait for, if any */
 static bool lifecycle_must_wait(Prefault *s)
 {
-    if (s->config.mode == ON_OFF_AUTO_OFF) {
+    PrefaultTrigger trigger;
+    PrefaultRestore way;
+
+    if (s->config.mode == PREFAULT_MODE_OFF) {
         return false;
     }
-    if (lifecycle_is_active()) {
+    if (lifecycle_is_awaited()) {
         return true;
     }
-    if (s->ready) {
-        return false;
+    way = prefault_due_way(&trigger);
+    if (way == PREFAULT_RESTORE_NONE) {
+        prefault_background_start();
+    } else {
+        lifecycle_begin(s, trigger, way == PREFAULT_RESTORE_BACKGROUND);
     }
-    s->exempt = s->exempt ?: lifecycle_exempt_states[runstate_get()];
-    if (s->exempt) {
-        lifecycle_exempt(s);
-        return false;
-    }
-    lifecycle_begin(s, s->due);
-    return true;
+    return way == PREFAULT_RESTORE_HOLD;
 }
 
 bool prefault_hold_start(bool step_pending)
@@ -220,7 +252,7 @@ bool prefault_hold_start(bool step_pending)
             /* The plan was stale: wait for the new run in turn */
         }
         prefault_hold_drop();
-        return !s->ready;
+        return !prefault_due_is_ready();
     }
     prefault_hold(PREFAULT_HOLD_START);
     return true;
@@ -250,35 +282,31 @@ void prefault_cancel_start(void)
 
     assert(bql_locked());
     prefault_background_pause();
-    if (lifecycle_is_active()) {
-        bool was_ready = s->ready;
+    if (lifecycle_is_awaited()) {
+        bool was_ready = prefault_due_is_ready();
 
         lifecycle_abort(s, why[hold]);
         /* The next start is a new one, with auto too */
-        s->ready = s->status == PREFAULT_STATUS_COMPLETED || was_ready;
+        if (s->status != PREFAULT_STATUS_COMPLETED) {
+            prefault_due_set_ready(was_ready, false);
+        }
     }
 }
 
 bool prefault_start(Error **errp)
 {
     Prefault *s = &lifecycle;
-    const char *exempt =
-        s->config.exempt ?: lifecycle_exempt_states[runstate_get()];
+    bool behind;
 
     assert(bql_locked());
-    if (s->config.mode == ON_OFF_AUTO_OFF) {
-        error_setg(errp, "Prefault is off: start QEMU with prefault=on or "
-                   "prefault=auto");
-    } else if (runstate_is_live(runstate_get())) {
-        error_setg(errp, "The guest is running: 'stop' it first");
+    if (s->config.mode == PREFAULT_MODE_OFF) {
+        error_setg(errp, "Prefault is off: start QEMU with prefault=on, "
+                   "prefault=auto or prefault=background");
     } else if (lifecycle_is_active()) {
         error_setg(errp, "A prefault run is under way already");
-    } else if (exempt) {
-        error_setg(errp, "Guest memory is not prefaulted: %s", exempt);
-    } else {
-        s->exempt = NULL;
+    } else if (prefault_due_may_run(&behind, errp)) {
         prefault_options_set_unlocked(false);
-        lifecycle_begin(s, PREFAULT_TRIGGER_REQUEST);
+        lifecycle_begin(s, PREFAULT_TRIGGER_REQUEST, behind);
         return true;
     }
     return false;
@@ -286,6 +314,7 @@ bool prefault_start(Error **errp)
 
 bool prefault_cancel(Error **errp)
 {
+    static const char why[] = "cancelled by prefault-cancel";
     Prefault *s = &lifecycle;
 
     assert(bql_locked());
@@ -293,14 +322,19 @@ bool prefault_cancel(Error **errp)
         error_setg(errp, "No prefault run is under way");
         return false;
     }
-    lifecycle_abort(s, "cancelled by prefault-cancel");
-    prefault_hold_release(s->ready);
+    if (s->behind) {
+        prefault_behind_end(why);
+        lifecycle_close_run(s, PREFAULT_OUTCOME_CANCELLED);
+    } else {
+        lifecycle_abort(s, why);
+        prefault_hold_release(prefault_due_is_ready());
+    }
     return true;
 }
 
 static void lifecycle_map_changing(void)
 {
-    if (lifecycle_is_active()) {
+    if (lifecycle_is_awaited()) {
         trace_prefault_map_changing();
         prefault_run_invalidate(lifecycle.run);
     }
@@ -318,20 +352,10 @@ static void lifecycle_tracking_ended(hwaddr start, uint64_t size)
  */
 static void lifecycle_reset(void)
 {
-    Prefault *s = &lifecycle;
-
-    if (runstate_check(RUN_STATE_INMIGRATE) || s->config.exempt) {
+    if (!prefault_due_reset()) {
         return;
     }
     prefault_hold_reset();
-    if (runstate_check(RUN_STATE_RESTORE_VM)) {
-        s->due = PREFAULT_TRIGGER_SNAPSHOT_LOAD;
-    } else if (s->ready) {
-        s->due = PREFAULT_TRIGGER_RESET;
-    }
-    s->ready = false;
-    s->exempt = NULL;
-    trace_prefault_reset(PrefaultTrigger_str(s->due));
     /* A run under way filled page tables that the reset vCPUs may not use */
     prefault_gate_close();
     lifecycle_map_changing();
@@ -343,55 +367,29 @@ void prefault_lifecycle_set_up(PrefaultConfig config)
 
     assert(bql_locked());
     s->config = config;
-    s->exempt = config.exempt ?: lifecycle_exempt_states[runstate_get()];
-    prefault_background_set_up(config.backend);
+    prefault_due_set_up(config.mode, config.backend, config.exempt);
+    prefault_background_set_up(config.backend, prefault_behind_finished);
     s->run = prefault_run_new(prefault_background_ledger(),
                               lifecycle_workers_done);
     s->progress_timer = timer_new_ms(QEMU_CLOCK_REALTIME, lifecycle_progress,
                                      s);
-    prefault_memory_watch(lifecycle_map_changing, lifecycle_tracking_ended);
+    prefault_changes_watch(lifecycle_map_changing, lifecycle_tracking_ended);
     prefault_reset_watch(lifecycle_reset);
 }
 
-/* What is left out, and what went wrong */
-static void lifecycle_query_words(Prefault *s, PrefaultInfo *info)
-{
-    const char *error = s->run ? prefault_run_error(s->run) : NULL;
-
-    if (s->exempt) {
-        info->left_out = g_strdup_printf("all: %s", s->exempt);
-    } else if (s->config.cannot_map) {
-        info->left_out = g_strdup_printf("mapping: %s", s->config.cannot_map);
-    } else if (s->status == PREFAULT_STATUS_COMPLETED && error) {
-        info->left_out = g_strdup_printf("a part: %s", error);
-    }
-    if (s->status != PREFAULT_STATUS_COMPLETED) {
-        info->error = g_strdup(error);
-    }
-}
-
-PrefaultInfo *prefault_query(void)
+PrefaultView prefault_lifecycle_view(void)
 {
     Prefault *s = &lifecycle;
-    PrefaultInfo *info = g_new0(PrefaultInfo, 1);
+    PrefaultView view = {
+        .config = s->config,
+        .status = s->status,
+        .trigger = s->trigger,
+    };
 
     assert(bql_locked());
-    info->mode = prefault_options_mode(NULL);
-    info->status = s->status;
-    lifecycle_query_words(s, info);
-    if (s->config.backend && (s->status != PREFAULT_STATUS_NONE || s->exempt)) {
-        info->retention = g_new0(PrefaultRetention, 1);
-        info->retention->keep = prefault_options_keep();
-        s->config.backend->retention(info->retention);
+    if (s->run) {
+        view.figures = lifecycle_figures(s);
+        view.error = lifecycle_error(s);
     }
-    if (s->config.in_use) {
-        info->conversions = s->config.in_use->conversions();
-    }
-    prefault_report_owed(prefault_background_ledger(), info);
-    if (s->status != PREFAULT_STATUS_NONE) {
-        info->has_trigger = true;
-        info->trigger = s->trigger;
-        prefault_report_figures(s->run, info);
-    }
-    return info;
+    return view;
 }

@@ -8,17 +8,18 @@
 #define HW_CORE_PREFAULT_LIFECYCLE_H
 
 #include "hw/core/prefault-backend.h"
+#include "run.h"
 
 /**
  * PrefaultConfig: the user's choice, and the limits of this host
- * @mode: on or auto
+ * @mode: any but off
  * @backend: the backend that maps; NULL to populate only
  * @in_use: the accelerator that is in use, or NULL; perhaps it cannot map
  * @cannot_map: why @backend is NULL, or NULL
  * @exempt: why prefault does nothing at all, or NULL
  */
 typedef struct PrefaultConfig {
-    OnOffAuto mode;
+    PrefaultMode mode;
     const PrefaultBackend *backend;
     const PrefaultBackend *in_use;
     const char *cannot_map;
@@ -57,12 +58,29 @@ bool prefault_start(Error **errp);
 bool prefault_cancel(Error **errp);
 
 /**
- * prefault_query: the state and figures of the run under way, or the last one
+ * PrefaultView: the life cycle at some moment
+ * @config: as it was set up
+ * @status: of the run under way, or of the last one
+ * @trigger: what that was started for; undefined if there was none
+ * @figures: its figures; zeros before prefault_lifecycle_set_up()
+ * @error: why it did not complete, or what it left out; lives until the next
+ *         one begins; or NULL
+ */
+typedef struct PrefaultView {
+    PrefaultConfig config;
+    PrefaultStatus status;
+    PrefaultTrigger trigger;
+    PrefaultFigures figures;
+    const char *error;
+} PrefaultView;
+
+/**
+ * prefault_lifecycle_view: look at the life cycle
  *
  * Context: BQL.
  *
- * Returns: a filled in structure for qapi_free_PrefaultInfo(); never NULL.
+ * Returns: how it is now.
  */
-PrefaultInfo *prefault_query(void);
+PrefaultView prefault_lifecycle_view(void);
 
 #endif /* HW_CORE_PREFAULT_LIFECYCLE_H */

@@ -20,7 +20,6 @@
 #include "system/ramblock.h"
 #include "system/system.h"
 #include "gate.h"
-#include "keep.h"
 #include "memory.h"
 #include "nodes.h"
 #include "options.h"
@@ -33,11 +32,6 @@ typedef struct MemoryReader {
     uint32_t traits;            /* of all memory */
     bool present_only;          /* of the debt that is read now */
 } MemoryReader;
-
-static bool memory_is_unmerged;     /* KSM was told */
-static unsigned memory_gone;        /* RAMBlocks */
-static void (*memory_changing)(void);
-static void (*memory_logged)(hwaddr start, uint64_t size);
 
 /*
  * Has the guest given memory back before it came here?  A balloon device does
@@ -74,9 +68,6 @@ static uint32_t memory_section_traits(const MemoryRegionSection *section)
         [PREFAULT_SKIP_REASON_RAM_DEVICE] = memory_region_is_ram_device(mr),
         /* Of an enclave (SGX): the guest's CPU takes it as it needs it */
         [PREFAULT_SKIP_REASON_UNPOPULATABLE] = memory_region_is_protected(mr),
-        [PREFAULT_SKIP_REASON_DISCARD_MANAGER] =
-            memory_region_has_ram_discard_manager(mr) &&
-            !memory_region_has_guest_memfd(mr),
         /* A migration's tracking ends; a display's does not */
         [PREFAULT_SKIP_REASON_DIRTY_LOGGING] =
             memory_region_get_dirty_log_mask(mr) & ~BIT(DIRTY_MEMORY_MIGRATION),
@@ -89,9 +80,9 @@ static uint32_t memory_section_traits(const MemoryRegionSection *section)
     return traits;
 }
 
-static void memory_add_section(MemoryReader *reader,
-                               const MemoryRegionSection *section,
-                               bool is_private)
+static PrefaultSection *memory_add_section(MemoryReader *reader,
+                                           const MemoryRegionSection *section,
+                                           bool is_private)
 {
     MemoryRegion *mr = section->mr;
     hwaddr offset = section->offset_within_region;
@@ -110,10 +101,12 @@ static void memory_add_section(MemoryReader *reader,
         .map_later = memory_region_get_dirty_log_mask(mr) &
                      BIT(DIRTY_MEMORY_MIGRATION),
         /* KVM binds each page of a guest_memfd to one guest address */
-        .is_convertible = memory_region_has_guest_memfd(mr),
+        .is_managed = memory_region_has_ram_discard_manager(mr),
     };
 
     g_array_append_val(reader->sections, s);
+    return &g_array_index(reader->sections, PrefaultSection,
+                          reader->sections->len - 1);
 }
 
 static int memory_add_shared(MemoryRegionSection *section, void *opaque)
@@ -122,21 +115,26 @@ static int memory_add_shared(MemoryRegionSection *section, void *opaque)
     return 0;
 }
 
-static int memory_add_private(MemoryRegionSection *section, void *opaque)
+/* Private memory, or what is not plugged in a virtio-mem device */
+static int memory_add_discarded(MemoryRegionSection *section, void *opaque)
 {
-    memory_add_section(opaque, section, true);
+    bool is_private = memory_region_has_guest_memfd(section->mr);
+    PrefaultSection *added = memory_add_section(opaque, section, is_private);
+
+    added->traits |=
+        is_private ? 0 : BIT(PREFAULT_SKIP_REASON_DISCARD_MANAGER);
     return 0;
 }
 
 /* To the discard manager, shared is populated and private is discarded */
-static void memory_add_guest_memfd(MemoryReader *reader,
-                                   MemoryRegionSection *section)
+static void memory_add_managed(MemoryReader *reader,
+                               MemoryRegionSection *section)
 {
     RamDiscardManager *rdm = memory_region_get_ram_discard_manager(section->mr);
 
     ram_discard_manager_replay_populated(rdm, section, memory_add_shared,
                                          reader);
-    ram_discard_manager_replay_discarded(rdm, section, memory_add_private,
+    ram_discard_manager_replay_discarded(rdm, section, memory_add_discarded,
                                          reader);
 }
 
@@ -146,8 +144,8 @@ static void memory_read_section(MemoryRegionSection *section, void *opaque)
 
     memory_region_ref(section->mr);
     g_ptr_array_add(reader->regions, section->mr);
-    if (memory_region_has_guest_memfd(section->mr)) {
-        memory_add_guest_memfd(reader, section);
+    if (memory_region_has_ram_discard_manager(section->mr)) {
+        memory_add_managed(reader, section);
     } else {
         memory_add_section(reader, section, false);
     }
@@ -172,12 +170,35 @@ void prefault_memory_walk(hwaddr start, hwaddr end, PrefaultMemoryWalk *visit,
     }
 }
 
+static bool memory_is_all(PrefaultOwedReason reason)
+{
+    return reason == PREFAULT_OWED_REASON_ARRIVED ||
+           reason == PREFAULT_OWED_REASON_REQUESTED;
+}
+
+/* What the guest has given back is among all memory, and nobody knows where */
+static bool memory_must_be_present(PrefaultOwedReason reason)
+{
+    return !prefault_ledger_populates(reason) ||
+           (memory_is_all(reason) &&
+            (prefault_watch_has_returned() || memory_is_ballooned()));
+}
+
+/* Much memory, that is, and not from a vCPU that waits for it */
+static bool memory_is_worth_places(PrefaultOwedReason reason)
+{
+    return memory_is_all(reason) || reason == PREFAULT_OWED_REASON_PLUGGED;
+}
+
 static void memory_read_debts(MemoryReader *reader, const GArray *debts)
 {
     for (guint i = 0; i < debts->len; i++) {
         const PrefaultDebt *debt = &g_array_index(debts, PrefaultDebt, i);
 
-        reader->present_only = !prefault_ledger_populates(debt->reason);
+        reader->present_only = memory_must_be_present(debt->reason);
+        if (!reader->places && memory_is_worth_places(debt->reason)) {
+            reader->places = prefault_places_new();
+        }
         prefault_memory_walk(debt->start, debt->end, memory_read_section,
                              reader);
     }
@@ -209,6 +230,24 @@ void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
     };
 }
 
+void prefault_memory_read_region(PrefaultMemory *memory, MemoryRegion *mr)
+{
+    g_autoptr(GArray) sections =
+        g_array_new(false, false, sizeof(PrefaultSection));
+    MemoryReader reader = { .sections = sections };
+    MemoryRegionSection section = {
+        .mr = mr,
+        .size = int128_make64(memory_region_size(mr)),
+    };
+
+    assert(bql_locked());
+    memory_add_section(&reader, &section, memory_region_has_guest_memfd(mr));
+    *memory = (PrefaultMemory) {
+        .plan = prefault_plan_new((PrefaultSection *)sections->data,
+                                  sections->len, qemu_real_host_page_size()),
+    };
+}
+
 void prefault_memory_clear(PrefaultMemory *memory)
 {
     assert(bql_locked());
@@ -217,14 +256,14 @@ void prefault_memory_clear(PrefaultMemory *memory)
     g_clear_pointer(&memory->places, prefault_places_free);
 }
 
-static RAMBlock *memory_block(const PrefaultChunk *range)
+RAMBlock *prefault_memory_block(const PrefaultChunk *range)
 {
     ram_addr_t offset;
 
     return qemu_ram_block_from_host(range->host, false, &offset);
 }
 
-static const HostMemoryBackend *memory_memdev(const RAMBlock *rb)
+const HostMemoryBackend *prefault_memory_backend(const RAMBlock *rb)
 {
     return (HostMemoryBackend *)
         object_dynamic_cast(rb->mr->owner, TYPE_MEMORY_BACKEND);
@@ -232,7 +271,7 @@ static const HostMemoryBackend *memory_memdev(const RAMBlock *rb)
 
 static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
 {
-    RAMBlock *rb = memory_block(range);
+    RAMBlock *rb = prefault_memory_block(range);
     uint8_t *host = QEMU_ALIGN_PTR_DOWN(range->host, range->page_size);
 
     if (!rb) {
@@ -251,7 +290,8 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
                      prefault_options_keep() == PREFAULT_KEEP_LOCK,
         .reserved = !qemu_ram_is_noreserve(rb),
     };
-    backing->is_bound = prefault_nodes_of(memory_memdev(rb), backing->nodes);
+    backing->is_bound = prefault_nodes_of(prefault_memory_backend(rb),
+                                          backing->nodes);
     return true;
 }
 
@@ -297,102 +337,8 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
                              all, "");
 }
 
-/* Returns false if NUMA balancing goes on to work on the block */
-static bool memory_keep_block(RAMBlock *rb, bool all, int node)
-{
-    void *host = qemu_ram_get_host_addr(rb);
-    uint64_t size = qemu_ram_get_max_length(rb);
-    bool keep = all || node >= 0;
-
-    prefault_keep_unmerged(host, size);
-    memory_is_unmerged = true;
-    return !prefault_keep_is_balanced(memory_memdev(rb)) ||
-           (!prefault_keep_place(host, size, keep, node) && keep);
-}
-
-uint64_t prefault_memory_keep(const PrefaultMemory *memory, bool all)
-{
-    PrefaultChunk range;
-    uint64_t balanced = 0;
-
-    assert(bql_locked());
-    RCU_READ_LOCK_GUARD();
-    for (unsigned i = 0; prefault_plan_range(memory->plan, i, &range); i++) {
-        RAMBlock *rb = range.is_private ? NULL : memory_block(&range);
-        int node = prefault_places_node(memory->places, range.place);
-
-        balanced += rb && !memory_keep_block(rb, all, node) ? range.size : 0;
-    }
-    return balanced;
-}
-
-bool prefault_memory_may_be_written(void)
+bool prefault_memory_may_be_populated(void)
 {
     assert(bql_locked());
-    return memory_is_unmerged && !prefault_watch_has_returned();
-}
-
-uint64_t prefault_memory_pinnable(const PrefaultMemory *memory)
-{
-    PrefaultChunk range;
-    uint64_t bytes = 0;
-
-    for (unsigned i = 0; prefault_plan_range(memory->plan, i, &range); i++) {
-        bytes += prefault_is_pinnable(&range) && !range.alias ? range.size : 0;
-    }
-    return bytes;
-}
-
-/*
- * Any change counts, wherever it is: deleting one memslot can cost the mappings
- * of all.
- */
-static void memory_watch_begin(MemoryListener *listener)
-{
-    prefault_gate_close();
-    memory_changing();
-}
-
-/*
- * Logging has split mappings into small pages, and some kernels drop these when
- * it ends: the memory is mapped again
- */
-static void memory_watch_log_stop(MemoryListener *listener,
-                                  MemoryRegionSection *section, int old,
-                                  int new)
-{
-    if (old && !new) {
-        memory_logged(section->offset_within_address_space,
-                      int128_get64(section->size));
-    }
-}
-
-/* Another one may come to lie at its host address, and at its guest address */
-static void memory_removed(RAMBlockNotifier *notifier, void *host, size_t size,
-                           size_t max_size)
-{
-    memory_gone++;
-}
-
-unsigned prefault_memory_blocks_gone(void)
-{
-    assert(bql_locked());
-    return memory_gone;
-}
-
-void prefault_memory_watch(void (*changing)(void),
-                           void (*logged)(hwaddr start, uint64_t size))
-{
-    static MemoryListener watcher = {
-        .name = "prefault-watch",
-        .begin = memory_watch_begin,
-        .log_stop = memory_watch_log_stop,
-    };
-    static RAMBlockNotifier gone = { .ram_block_removed = memory_removed };
-
-    assert(bql_locked());
-    ram_block_notifier_add(&gone);
-    memory_changing = changing;
-    memory_logged = logged;
-    memory_listener_register(&watcher, &address_space_memory);
+    return !migration_in_incoming_postcopy() && !migration_in_bg_snapshot();
 }

@@ -11,6 +11,7 @@
 #include "places.h"
 #include "plan.h"
 #include "room.h"
+#include "system/hostmem.h"
 #include "system/memory.h"
 
 /**
@@ -30,12 +31,22 @@ typedef struct PrefaultMemory {
 /**
  * prefault_memory_read: make a plan of guest memory as it is now
  * @memory: filled in; for prefault_memory_clear()
- * @debts: an array of PrefaultDebt: read only these ranges, and no places;
- *         NULL: read all memory
+ * @debts: an array of PrefaultDebt: read only these ranges, and places only if
+ *         some is to be populated; NULL: read all memory
  *
  * Context: BQL.
  */
 void prefault_memory_read(PrefaultMemory *memory, const GArray *debts);
+
+/**
+ * prefault_memory_read_region: make a plan of memory that is not plugged in yet
+ * @memory: filled in, without generation and places, and with guest addresses
+ *          from 0 on; for prefault_memory_clear()
+ * @mr: RAM; it stays as long as @memory is used
+ *
+ * Context: BQL.
+ */
+void prefault_memory_read_region(PrefaultMemory *memory, MemoryRegion *mr);
 
 /**
  * prefault_memory_clear: free the plan, the places and the references
@@ -76,63 +87,35 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
                                    uint64_t private_taken);
 
 /**
- * prefault_memory_keep: tell the host to leave this memory where it is
- * @memory: read with places
- * @all: true: all of it; false: what its vCPUs use from one host node only, so
- *       that NUMA balancing would have nothing to move
+ * prefault_memory_block: the RAM block of some memory
+ * @range: of a plan
  *
- * Memory with a policy of its own has none of NUMA balancing; KSM is told for
- * all.
+ * Context: BQL, inside an RCU read side section.
+ *
+ * Returns: the block, or NULL if it has gone away.
+ */
+RAMBlock *prefault_memory_block(const PrefaultChunk *range);
+
+/**
+ * prefault_memory_backend: the memory backend of a RAM block
+ * @rb: the block
  *
  * Context: BQL.
  *
- * Returns: bytes that NUMA balancing goes on to work on.
+ * Returns: the backend, or NULL if it is of the machine itself.
  */
-uint64_t prefault_memory_keep(const PrefaultMemory *memory, bool all);
+const HostMemoryBackend *prefault_memory_backend(const RAMBlock *rb);
 
 /**
- * prefault_memory_may_be_written: may pages that are present be made writable?
+ * prefault_memory_may_be_populated: can memory be populated just now?
  *
- * Not what KSM may have merged: that would take memory.  Nor once the guest
- * gives memory back: it might do so just then.
+ * Not before an incoming postcopy migration has brought it, nor while a
+ * background snapshot is taken of it.
  *
  * Context: BQL.
  *
- * Returns: true if prefault_memory_keep() has told KSM, and the guest has given
- * nothing back.
+ * Returns: true if so.
  */
-bool prefault_memory_may_be_written(void);
-
-/**
- * prefault_memory_pinnable: how much of the plan can be pinned
- * @memory: the plan
- *
- * Context: BQL.
- *
- * Returns: bytes, those of aliases once.
- */
-uint64_t prefault_memory_pinnable(const PrefaultMemory *memory);
-
-/**
- * prefault_memory_blocks_gone: how many RAMBlocks have gone away
- *
- * Host addresses of an older plan may be those of other memory since.
- *
- * Context: BQL.
- *
- * Returns: the number, since prefault_memory_watch().
- */
-unsigned prefault_memory_blocks_gone(void);
-
-/**
- * prefault_memory_watch: learn of changes of the memory map from now on
- * @changing: a change of some address space, or of dirty page logging, begins;
- *            called before an accelerator acts on it, with the gate closed
- * @logged: writes to some memory are no longer tracked
- *
- * Context: BQL; so are the callbacks.
- */
-void prefault_memory_watch(void (*changing)(void),
-                           void (*logged)(hwaddr start, uint64_t size));
+bool prefault_memory_may_be_populated(void);
 
 #endif /* HW_CORE_PREFAULT_MEMORY_H */

@@ -25,36 +25,34 @@
 typedef struct ModeOption {
     const char *option;
     bool given;
-    OnOffAuto mode;
+    PrefaultMode mode;
 } ModeOption;
 
-static ModeOption options_accel = {
-    .option = "-accel", .mode = ON_OFF_AUTO_OFF,
-};
-static ModeOption options_machine = {
-    .option = "-machine", .mode = ON_OFF_AUTO_OFF,
-};
+static ModeOption options_accel = { .option = "-accel" };
+static ModeOption options_machine = { .option = "-machine" };
 static unsigned options_threads;
 static bool options_no_check;
 static PrefaultKeep options_keep = PREFAULT_KEEP_AUTO;
 static bool options_unlocked;
+static PrefaultRestore options_restore;
 
-OnOffAuto prefault_options_mode(Error **errp)
+PrefaultMode prefault_options_mode(Error **errp)
 {
     if (options_accel.given && options_machine.given &&
         options_accel.mode != options_machine.mode) {
         error_setg(errp, "%s prefault=%s and %s prefault=%s differ: give one "
                    "of them, or the same twice",
-                   options_machine.option, OnOffAuto_str(options_machine.mode),
-                   options_accel.option, OnOffAuto_str(options_accel.mode));
-        return ON_OFF_AUTO_OFF;
+                   options_machine.option,
+                   PrefaultMode_str(options_machine.mode),
+                   options_accel.option, PrefaultMode_str(options_accel.mode));
+        return PREFAULT_MODE_OFF;
     }
     return options_machine.given ? options_machine.mode : options_accel.mode;
 }
 
 bool prefault_is_wanted(void)
 {
-    return prefault_options_mode(NULL) != ON_OFF_AUTO_OFF;
+    return prefault_options_mode(NULL) != PREFAULT_MODE_OFF;
 }
 
 unsigned prefault_options_threads(void)
@@ -78,6 +76,11 @@ void prefault_options_set_unlocked(bool unlocked)
     options_unlocked = unlocked;
 }
 
+PrefaultRestore prefault_options_restore(void)
+{
+    return options_restore;
+}
+
 /* Options are fixed once the machine is complete: their mode is then in use */
 static bool options_may_change(const char *name, Error **errp)
 {
@@ -94,7 +97,7 @@ static void options_get_mode(Object *obj, Visitor *v, const char *name,
 {
     ModeOption *option = opaque;
 
-    visit_type_OnOffAuto(v, name, &option->mode, errp);
+    visit_type_PrefaultMode(v, name, &option->mode, errp);
 }
 
 /* Returns the number of a word, or -1; @valid: all of them, for the error */
@@ -130,8 +133,11 @@ static void options_set_mode(Object *obj, Visitor *v, const char *name,
                              void *opaque, Error **errp)
 {
     ModeOption *option = opaque;
+    int parsed = options_parse(v, name, &PrefaultMode_lookup,
+                               "on, off, auto and background", errp);
 
-    if (prefault_set_on_off_auto(v, name, &option->mode, errp)) {
+    if (parsed >= 0) {
+        option->mode = parsed;
         option->given = true;
     }
 }
@@ -178,6 +184,21 @@ static void options_set_keep(Object *obj, Visitor *v, const char *name,
     options_keep = parsed < 0 ? options_keep : parsed;
 }
 
+static void options_get_restore(Object *obj, Visitor *v, const char *name,
+                                void *opaque, Error **errp)
+{
+    visit_type_PrefaultRestore(v, name, &options_restore, errp);
+}
+
+static void options_set_restore(Object *obj, Visitor *v, const char *name,
+                                void *opaque, Error **errp)
+{
+    int parsed = options_parse(v, name, &PrefaultRestore_lookup,
+                               "hold, background, none and auto", errp);
+
+    options_restore = parsed < 0 ? options_restore : parsed;
+}
+
 static bool options_get_check(Object *obj, Error **errp)
 {
     return !options_no_check;
@@ -192,12 +213,12 @@ static void options_set_check(Object *obj, bool value, Error **errp)
 
 static void options_add_common(ObjectClass *oc, ModeOption *option)
 {
-    object_class_property_add(oc, "prefault", "OnOffAuto", options_get_mode,
+    object_class_property_add(oc, "prefault", "PrefaultMode", options_get_mode,
                               options_set_mode, NULL, option);
     object_class_property_set_description(
         oc, "prefault",
         "Populate guest memory and map it in stage-2 page tables before the "
-        "guest runs (KVM)");
+        "guest runs, or behind it (KVM)");
     object_class_property_add_bool(oc, "prefault-check", options_get_check,
                                    options_set_check);
     object_class_property_set_description(
@@ -210,6 +231,14 @@ static void options_add_common(ObjectClass *oc, ModeOption *option)
         oc, "prefault-keep",
         "Keep the host from taking mappings away (default: auto, where that "
         "costs the guest nothing; lock: pin the memory, too)");
+    object_class_property_add(oc, "prefault-restore", "PrefaultRestore",
+                              options_get_restore, options_set_restore, NULL,
+                              NULL);
+    object_class_property_set_description(
+        oc, "prefault-restore",
+        "What a restored or migrated guest waits for (default: auto, hold if "
+        "it comes from a file and background if by a socket; none: no "
+        "prefault)");
 }
 
 void prefault_options_add_to_accel(ObjectClass *oc)

@@ -19,7 +19,7 @@
  *
  * Returns: the mode, off if none was given.
  */
-OnOffAuto prefault_options_mode(Error **errp);
+PrefaultMode prefault_options_mode(Error **errp);
 
 /**
  * prefault_options_threads: the number of workers that was asked for
@@ -56,6 +56,15 @@ PrefaultKeep prefault_options_keep(void);
  * Context: BQL.
  */
 void prefault_options_set_unlocked(bool unlocked);
+
+/**
+ * prefault_options_restore: what a guest waits for that was restored
+ *
+ * Context: BQL.
+ *
+ * Returns: the value of prefault-restore, auto if none was given.
+ */
+PrefaultRestore prefault_options_restore(void);
 
 /**
  * prefault_options_add_to_accel: give an accelerator its prefault properties

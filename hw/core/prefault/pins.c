@@ -47,11 +47,6 @@ static struct {
     GPtrArray *blocks;
 } pins;
 
-static void pins_ring_free(void *opaque)
-{
-    prefault_ring_free(opaque);
-}
-
 static void pins_block_free(void *opaque)
 {
     PinsBlock *block = opaque;
@@ -105,7 +100,8 @@ static PinsBlock *pins_block(uint8_t *host)
     if (!block) {
         block = g_new0(PinsBlock, 1);
         block->host = host;
-        block->rings = g_ptr_array_new_with_free_func(pins_ring_free);
+        block->rings = g_ptr_array_new_with_free_func(
+            (GDestroyNotify)prefault_ring_free);
         g_ptr_array_add(pins.blocks, block);
     }
     return block;
@@ -329,6 +325,16 @@ static void pins_set_up(void)
     }
 }
 
+static bool pins_fit(uint64_t bytes, Error **errp)
+{
+    bool fit = prefault_ring_fits(bytes);
+
+    if (!fit) {
+        pins_set_limit_error(bytes, prefault_pins_bytes(), errp);
+    }
+    return fit;
+}
+
 /* Returns false with an error if there is no hope */
 static bool pins_try(uint64_t bytes, Error **errp)
 {
@@ -339,8 +345,7 @@ static bool pins_try(uint64_t bytes, Error **errp)
         return false;
     }
     prefault_ring_free(ring);
-    if (!prefault_ring_fits(bytes)) {
-        pins_set_limit_error(bytes, prefault_pins_bytes(), errp);
+    if (!pins_fit(bytes, errp)) {
         return false;
     }
     /* As VFIO: a device that says what it discards has nothing pinned */
@@ -364,12 +369,17 @@ bool prefault_pins_begin(uint64_t bytes, Error **errp)
     error_free(pins.refusal);
     pins.refusal = refusal;
     pins.bytes_wanted = bytes;
+    pins.wanted |= possible;
     if (!possible) {
         error_propagate(errp, error_copy(refusal));
-        return false;
     }
-    pins.wanted = true;
-    return true;
+    return possible;
+}
+
+bool prefault_pins_may_add(uint64_t bytes, Error **errp)
+{
+    assert(bql_locked());
+    return pins_fit(prefault_pins_bytes() + bytes, errp);
 }
 
 void prefault_pins_end(void)

@@ -27,6 +27,17 @@
 bool prefault_pins_begin(uint64_t bytes, Error **errp);
 
 /**
+ * prefault_pins_may_add: does the limit suffice for more than is pinned now?
+ * @bytes: how much more
+ * @errp: set if not
+ *
+ * Context: BQL.
+ *
+ * Returns: false, with a sentence, if RLIMIT_MEMLOCK does not suffice.
+ */
+bool prefault_pins_may_add(uint64_t bytes, Error **errp);
+
+/**
  * prefault_pins_end: pin nothing any more; memory may be discarded again
  *
  * The kernel lets go of the pages soon afterwards.

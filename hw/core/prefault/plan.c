@@ -48,7 +48,7 @@ static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
         .is_private = section->is_private,
         .present_only = section->present_only,
         .map_later = section->map_later,
-        .is_convertible = section->is_convertible,
+        .is_managed = section->is_managed,
     };
 
     if (!QEMU_PTR_IS_ALIGNED(range.host, base_page_size)) {
@@ -138,7 +138,7 @@ PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
             if (!!sections[i].traits != skipped) {
                 continue;
             }
-            if (sections[i].is_convertible) {
+            if (sections[i].is_managed) {
                 plan_count(plan, &sections[i], base_page_size);
             } else {
                 plan_add(plan, counted, &sections[i], base_page_size);

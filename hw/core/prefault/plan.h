@@ -34,9 +34,10 @@
  *              it, and @host is its address if it were shared
  * @present_only: pages that the host does not have are not populated
  * @map_later: populated, and not mapped yet: writes to it are tracked
- * @is_convertible: it can be private, and no other section is an alias of it.
- *                  The plan looks for none, for a confidential guest can make
- *                  very many sections
+ * @is_managed: a RamDiscardManager has it: it may become private (guest_memfd),
+ *              or go away (virtio-mem), and no other section is an alias of it.
+ *              The plan looks for none, for a confidential guest can make very
+ *              many sections
  */
 typedef struct PrefaultSection {
     hwaddr gpa;
@@ -49,7 +50,7 @@ typedef struct PrefaultSection {
     bool is_private;
     bool present_only;
     bool map_later;
-    bool is_convertible;
+    bool is_managed;
 } PrefaultSection;
 
 /**
@@ -64,7 +65,7 @@ typedef struct PrefaultSection {
  * @is_private: private memory: nothing to populate, mapping allocates it
  * @present_only: as in its section
  * @map_later: as in its section
- * @is_convertible: it may become private, or shared, while it is worked on
+ * @is_managed: as in its section: that may happen while it is worked on
  */
 typedef struct PrefaultChunk {
     hwaddr gpa;
@@ -76,20 +77,20 @@ typedef struct PrefaultChunk {
     bool is_private;
     bool present_only;
     bool map_later;
-    bool is_convertible;
+    bool is_managed;
 } PrefaultChunk;
 
 /**
  * prefault_is_pinnable: can some memory be pinned?
  * @chunk: a chunk, or a range
  *
- * What may become private, or is, has to stay discardable.
+ * What a RamDiscardManager has, has to stay discardable.
  *
  * Returns: true if so.
  */
 static inline bool prefault_is_pinnable(const PrefaultChunk *chunk)
 {
-    return !chunk->is_private && !chunk->is_convertible;
+    return !chunk->is_private && !chunk->is_managed;
 }
 
 /**

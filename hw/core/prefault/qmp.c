@@ -7,16 +7,54 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-prefault.h"
+#include "background.h"
 #include "counts.h"
+#include "due.h"
 #include "lifecycle.h"
 #include "options.h"
 #include "pins.h"
+#include "report.h"
+
+/* What is left out, and what went wrong */
+static void qmp_fill_in_words(const PrefaultView *view, PrefaultInfo *info)
+{
+    const char *exempt = prefault_due_exempt();
+
+    if (exempt) {
+        info->left_out = g_strdup_printf("all: %s", exempt);
+    } else if (view->config.cannot_map) {
+        info->left_out = g_strdup_printf("mapping: %s",
+                                         view->config.cannot_map);
+    } else if (view->status == PREFAULT_STATUS_COMPLETED && view->error) {
+        info->left_out = g_strdup_printf("a part: %s", view->error);
+    }
+    if (view->status != PREFAULT_STATUS_COMPLETED) {
+        info->error = g_strdup(view->error);
+    }
+}
 
 PrefaultInfo *qmp_query_prefault(Error **errp)
 {
-    PrefaultInfo *info = prefault_query();
+    PrefaultView view = prefault_lifecycle_view();
+    PrefaultInfo *info = g_new0(PrefaultInfo, 1);
+    bool begun = view.status != PREFAULT_STATUS_NONE;
 
-    if (info->status != PREFAULT_STATUS_NONE) {
+    info->mode = prefault_options_mode(NULL);
+    info->status = view.status;
+    qmp_fill_in_words(&view, info);
+    if (view.config.backend && (begun || prefault_due_exempt())) {
+        info->retention = g_new0(PrefaultRetention, 1);
+        info->retention->keep = prefault_options_keep();
+        view.config.backend->retention(info->retention);
+    }
+    if (view.config.in_use) {
+        info->conversions = view.config.in_use->conversions();
+    }
+    prefault_report_owed(prefault_background_ledger(), info);
+    if (begun) {
+        info->has_trigger = true;
+        info->trigger = view.trigger;
+        prefault_report_figures(&view.figures, info);
         info->has_mapped_now = prefault_counts_mapped(&info->mapped_now);
     }
     return info;
@@ -34,12 +72,10 @@ void qmp_prefault_cancel(Error **errp)
 
 void qmp_prefault_unlock(Error **errp)
 {
-    g_autoptr(PrefaultInfo) info = prefault_query();
-
     if (!prefault_is_wanted() ||
         prefault_options_keep() != PREFAULT_KEEP_LOCK) {
         error_setg(errp, "Nothing is locked: that takes prefault-keep=lock");
-    } else if (info->status == PREFAULT_STATUS_ACTIVE) {
+    } else if (prefault_lifecycle_view().status == PREFAULT_STATUS_ACTIVE) {
         error_setg(errp, "A prefault run is under way: wait for its end, or "
                    "cancel it");
     } else {

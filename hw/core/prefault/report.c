@@ -110,12 +110,11 @@ static void report_describe(const PrefaultFigures *f, PrefaultInfo *info)
     report_rate(f, info);
 }
 
-void prefault_report_figures(PrefaultRun *run, PrefaultInfo *info)
+void prefault_report_figures(const PrefaultFigures *figures,
+                             PrefaultInfo *info)
 {
-    PrefaultFigures figures = prefault_run_figures(run);
-
     assert(bql_locked());
-    report_describe(&figures, info);
+    report_describe(figures, info);
     info->threads_left_behind = prefault_attempt_workers_left_behind();
     info->has_threads_left_behind = info->threads_left_behind;
 }
@@ -183,12 +182,13 @@ void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info)
     }
 }
 
-void prefault_report_progress(PrefaultRun *run, PrefaultTrigger trigger)
+void prefault_report_progress(const PrefaultFigures *figures,
+                              PrefaultTrigger trigger)
 {
     g_autoptr(PrefaultInfo) info = g_new0(PrefaultInfo, 1);
 
     assert(bql_locked());
-    prefault_report_figures(run, info);
+    prefault_report_figures(figures, info);
     qapi_event_send_prefault_progress(trigger, info->total, info->populated,
                                       info->mapped, info->elapsed_ms,
                                       info->has_rate, info->rate,
@@ -237,14 +237,12 @@ static void report_workers(const PrefaultFigures *f)
     }
 }
 
-void prefault_report_end(PrefaultRun *run, PrefaultStatus status, bool ready)
+void prefault_report_end(const PrefaultFigures *figures, const char *error,
+                         PrefaultStatus status, bool ready)
 {
-    PrefaultFigures figures = prefault_run_figures(run);
-    const char *error = prefault_run_error(run);
-
     assert(bql_locked());
-    report_left_out(&figures);
-    report_workers(&figures);
+    report_left_out(figures);
+    report_workers(figures);
     if (status == PREFAULT_STATUS_FAILED && !ready) {
         error_report("prefault: %s; the guest stays stopped, 'cont' tries "
                      "again", error);
@@ -253,10 +251,10 @@ void prefault_report_end(PrefaultRun *run, PrefaultStatus status, bool ready)
     } else if (status == PREFAULT_STATUS_COMPLETED && error) {
         warn_report("prefault: %s", error);
     }
-    qapi_event_send_prefault_completed(status, report_total(&figures),
-                                       figures.progress.mapped,
-                                       figures.progress.failed,
-                                       figures.elapsed_ns / SCALE_MS,
+    qapi_event_send_prefault_completed(status, report_total(figures),
+                                       figures->progress.mapped,
+                                       figures->progress.failed,
+                                       figures->elapsed_ns / SCALE_MS,
                                        status == PREFAULT_STATUS_COMPLETED
                                        ? NULL : error);
 }

@@ -11,12 +11,13 @@
 
 /**
  * prefault_report_figures: fill in a query's figures of a run
- * @run: a run under way, or the last one
+ * @figures: of a run under way, or of the last one
  * @info: its optional members about a run are filled in, except trigger
  *
  * Context: BQL.
  */
-void prefault_report_figures(PrefaultRun *run, PrefaultInfo *info);
+void prefault_report_figures(const PrefaultFigures *figures,
+                             PrefaultInfo *info);
 
 /**
  * prefault_report_owed: fill in a query's figures of owed memory
@@ -30,21 +31,24 @@ void prefault_report_owed(PrefaultLedger *ledger, PrefaultInfo *info);
 
 /**
  * prefault_report_progress: send PREFAULT_PROGRESS
- * @run: under way
+ * @figures: of a run under way
  * @trigger: the reason for which it was started
  *
  * Context: BQL.
  */
-void prefault_report_progress(PrefaultRun *run, PrefaultTrigger trigger);
+void prefault_report_progress(const PrefaultFigures *figures,
+                              PrefaultTrigger trigger);
 
 /**
  * prefault_report_end: send PREFAULT_COMPLETED, and warn the operator
- * @run: over
+ * @figures: of a run that is over
+ * @error: why it did not complete, or what it left out; or NULL
  * @status: how it ended
  * @ready: the guest may run, even if the run failed
  *
  * Context: BQL.
  */
-void prefault_report_end(PrefaultRun *run, PrefaultStatus status, bool ready);
+void prefault_report_end(const PrefaultFigures *figures, const char *error,
+                         PrefaultStatus status, bool ready);
 
 #endif /* HW_CORE_PREFAULT_REPORT_H */

@@ -13,9 +13,10 @@
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "attempt.h"
+#include "changes.h"
 #include "gate.h"
 #include "host-limits.h"
-#include "pins.h"
+#include "memory-keep.h"
 #include "run.h"
 #include "threads.h"
 #include "trace.h"
@@ -122,7 +123,7 @@ static void run_start_engine(PrefaultRun *run, PrefaultStepsKind kind,
 /* What the last run has done need not be done again, unless it is in doubt */
 static void run_take_known(PrefaultRun *run, GArray *doubts)
 {
-    if (run->known_gone != prefault_memory_blocks_gone()) {
+    if (run->known_gone != prefault_changes_blocks_gone()) {
         g_clear_pointer(&run->known, prefault_known_free);
     }
     if (!run->known || !run->known_is_mapped) {
@@ -131,20 +132,6 @@ static void run_take_known(PrefaultRun *run, GArray *doubts)
     run->known_is_mapped = false;
     if (run->known) {
         run->attempt->steps.known = prefault_known_after(run->known, doubts);
-    }
-}
-
-static void run_keep(PrefaultRun *run, PrefaultKeep keep)
-{
-    const PrefaultMemory *memory = &run->attempt->memory;
-
-    if (keep != PREFAULT_KEEP_OFF) {
-        run->figures.balanced =
-            prefault_memory_keep(memory, keep != PREFAULT_KEEP_AUTO);
-    }
-    if (keep == PREFAULT_KEEP_LOCK) {
-        /* If that fails, so does the first worker that pins */
-        prefault_pins_begin(prefault_memory_pinnable(memory), NULL);
     }
 }
 
@@ -162,7 +149,9 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
                                          run->private_taken) : NULL;
     run_take_known(run, wish.doubts);
     run->attempt->steps.returned = wish.returned;
-    run_keep(run, wish.keep);
+    /* If it cannot be pinned, the first worker that tries fails */
+    prefault_memory_keep(&run->attempt->memory, wish.keep,
+                         &run->figures.balanced, NULL);
     if (backend) {
         /* Without a vCPU map() returns -ENODEV, and all memory is owed */
         steps->vcpus = backend->begin(PREFAULT_VIA_DESCRIPTOR);
@@ -287,7 +276,7 @@ static void run_note_known(PrefaultRun *run)
     if (p->populated + p->private_mapped + returned == run->figures.total) {
         prefault_known_free(run->known);
         run->known = prefault_known_new(run->attempt->memory.plan);
-        run->known_gone = prefault_memory_blocks_gone();
+        run->known_gone = prefault_changes_blocks_gone();
         run->known_is_mapped = run->present == p->mapped && !p->later;
     }
 }

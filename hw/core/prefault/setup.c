@@ -16,9 +16,10 @@
 #include "system/system.h"
 #include "hw/core/prefault.h"
 #include "lifecycle.h"
+#include "managed.h"
+#include "memory-keep.h"
 #include "memory.h"
 #include "options.h"
-#include "pins.h"
 
 static const PrefaultBackend *setup_offered;  /* NULL: no accelerator has one */
 
@@ -59,12 +60,13 @@ static bool setup_memory(Error **errp)
 static bool setup_pins(Error **errp)
 {
     g_auto(PrefaultMemory) memory = {};
+    uint64_t balanced;
 
     if (prefault_options_keep() != PREFAULT_KEEP_LOCK) {
         return true;
     }
     prefault_memory_read(&memory, NULL);
-    return prefault_pins_begin(prefault_memory_pinnable(&memory), errp);
+    return prefault_memory_keep(&memory, PREFAULT_KEEP_LOCK, &balanced, errp);
 }
 
 static void setup_machine_done(Notifier *notifier, void *data)
@@ -78,19 +80,19 @@ static void setup_machine_done(Notifier *notifier, void *data)
         error_report_err(err);
         exit(EXIT_FAILURE);
     }
-    if (config.mode == ON_OFF_AUTO_OFF) {
+    if (config.mode == PREFAULT_MODE_OFF) {
         return;
     }
     if (!setup_backend(&config, &err)) {
         config.cannot_map = g_strdup(error_get_pretty(err));
         advice = "; prefault=auto does what this host can do";
-    } else if (config.mode == ON_OFF_AUTO_ON && !setup_memory(&err)) {
+    } else if (config.mode == PREFAULT_MODE_ON && !setup_memory(&err)) {
         advice = "; prefault=auto takes what there is, prefault-check=off does "
                  "not ask";
-    } else if (config.mode == ON_OFF_AUTO_ON) {
+    } else if (config.mode == PREFAULT_MODE_ON) {
         setup_pins(&err);
     }
-    if (err && config.mode == ON_OFF_AUTO_ON) {
+    if (err && config.mode == PREFAULT_MODE_ON) {
         error_report("prefault=on: %s%s", error_get_pretty(err), advice);
         exit(EXIT_FAILURE);
     }
@@ -101,6 +103,7 @@ static void setup_machine_done(Notifier *notifier, void *data)
         exit(EXIT_FAILURE);
     }
     prefault_lifecycle_set_up(config);
+    prefault_managed_watch();
 }
 
 void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend)

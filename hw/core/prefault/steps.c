@@ -22,21 +22,30 @@
  */
 #define PREFAULT_PAUSE_US 1000
 
-static void steps_enter(void *opaque, unsigned place)
+static void steps_go_to(PrefaultSteps *steps, unsigned place)
 {
-    PrefaultSteps *steps = opaque;
     int ret = prefault_places_enter(steps->places, place);
 
-    prefault_threads_give_way();
     trace_prefault_run_enter(place, ret);
     if (ret) {
         qatomic_set(&steps->unplaced, -ret);
     }
 }
 
+static void steps_enter(void *opaque, unsigned place)
+{
+    steps_go_to(opaque, place);
+    prefault_threads_give_way();
+}
+
 /* It stays as nice as QEMU: it sleeps most of the time, and vCPUs map for it */
 static void steps_enter_owed(void *opaque, unsigned place)
 {
+    PrefaultSteps *steps = opaque;
+
+    if (steps->places) {
+        steps_go_to(steps, place);
+    }
     prefault_threads_leave_real_time();
 }
 
@@ -115,18 +124,17 @@ static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
 }
 
 /*
- * While the guest runs, convertible memory is populated inside the gate, so
- * that a page that becomes private meanwhile does not get shared memory any
- * more.  A held guest converts nothing; if a reset does, a chunk at most is
- * populated for nothing, and the reset need not wait for a call that the kernel
- * keeps.
+ * While the guest runs, managed memory is populated inside the gate, so that a
+ * page that becomes private, or is unplugged, does not get memory any more.  A
+ * held guest does neither; if a reset does, a chunk at most is populated for
+ * nothing, and the reset need not wait for a call that the kernel keeps.
  */
 static int steps_populate(void *opaque, const PrefaultChunk *chunk)
 {
     PrefaultSteps *steps = opaque;
     int ret;
 
-    if (!chunk->is_convertible || steps->via == PREFAULT_VIA_DESCRIPTOR) {
+    if (!chunk->is_managed || steps->via == PREFAULT_VIA_DESCRIPTOR) {
         return steps_madvise(chunk);
     }
     if (!prefault_gate_enter(steps->generation)) {

@@ -43,7 +43,7 @@ typedef enum PrefaultStepsKind {
  * @may_write: what is present may be made writable
  * @room: asked before memory is taken; NULL: it is not asked
  * @generation: of the memory map that the plan is of
- * @places: of the plan's chunks; NULL for owed memory
+ * @places: of the plan's chunks; NULL if they do not matter
  * @ledger: mapped memory is settled there, memory left for later is owed
  * @done: scheduled by the last worker
  * @unplaced: errno of a worker that could not go to its place, or 0; atomic

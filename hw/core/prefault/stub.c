@@ -50,11 +50,29 @@ bool prefault_refuse_dump(Error **errp)
     return false;
 }
 
+bool prefault_refuse_plug(MemoryRegion *mr, Error **errp)
+{
+    return false;
+}
+
+void prefault_plugged(MemoryRegion *mr, uint64_t addr)
+{
+}
+
+bool prefault_before_pinning(Error **errp)
+{
+    return true;
+}
+
+void prefault_restoring(QIOChannel *channel)
+{
+}
+
 PrefaultInfo *qmp_query_prefault(Error **errp)
 {
     PrefaultInfo *info = g_new0(PrefaultInfo, 1);
 
-    info->mode = ON_OFF_AUTO_OFF;
+    info->mode = PREFAULT_MODE_OFF;
     info->status = PREFAULT_STATUS_NONE;
     return info;
 }

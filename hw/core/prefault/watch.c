@@ -286,11 +286,16 @@ void prefault_watch_change(void)
     qatomic_inc(&watch_changes);
 }
 
-void prefault_watch_returned(void)
+void prefault_watch_replaced(void)
 {
     qatomic_set(&watch_is_known, false);
-    qatomic_inc(&watch_returns);
     prefault_watch_change();
+}
+
+void prefault_watch_returned(void)
+{
+    qatomic_inc(&watch_returns);
+    prefault_watch_replaced();
 }
 
 bool prefault_watch_has_returned(void)

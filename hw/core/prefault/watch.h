@@ -82,6 +82,16 @@ void prefault_watch_changing(void);
 void prefault_watch_change(void);
 
 /**
+ * prefault_watch_replaced: QEMU gives some memory up, for the guest to have
+ *                          other memory there
+ *
+ * A change; nobody knows any more what of all memory is mapped.
+ *
+ * Context: any thread.
+ */
+void prefault_watch_replaced(void);
+
+/**
  * prefault_watch_returned: the guest gives memory back
  *
  * A change; what was mapped until then counts as returned.

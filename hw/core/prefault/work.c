@@ -173,14 +173,56 @@ static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
     return rest->size;
 }
 
+/*
+ * A page that was poisoned after it was populated keeps KVM from all of @rest
+ * without a word.  Populating again tells.  Returns how much of @rest is sound.
+ */
+static uint64_t work_sound_part(PrefaultWork *work, const PrefaultChunk *rest)
+{
+    PrefaultChunk part = *rest;
+
+    if (rest->is_private || rest->present_only || !work->ops->populate) {
+        return rest->size;
+    }
+    while (work->ops->populate(work->opaque, &part) == -EHWPOISON) {
+        if (part.size <= part.page_size) {
+            return 0;
+        }
+        part.size = ROUND_UP(part.size / 2, part.page_size);
+    }
+    return part.size;
+}
+
+/* As work_give_up(), but what is sound is tried without the rest first */
+static uint64_t work_give_up_poisoned(PrefaultWork *work,
+                                      const PrefaultChunk *rest, int ret,
+                                      uint64_t *limit)
+{
+    bool stuck = ret == -EBUSY || ret == -ETIME || ret == -EINTR;
+    uint64_t sound = stuck ? work_sound_part(work, rest) : rest->size;
+    PrefaultChunk page = work_chunk_part(rest, 0, MIN(rest->size,
+                                                      rest->page_size));
+
+    if (sound == rest->size) {
+        return work_give_up(work, rest, ret);
+    }
+    if (!sound) {
+        work_leave_out(work, &page);
+        return page.size;
+    }
+    *limit = sound;
+    return 0;
+}
+
 static void work_map(PrefaultWork *work, unsigned worker,
                      const PrefaultChunk *chunk)
 {
-    uint64_t done = 0;
+    uint64_t done = 0, limit = chunk->size;
     unsigned tries = 0;
 
     while (done < chunk->size && !work_stopped(work)) {
-        PrefaultChunk rest = work_chunk_part(chunk, done, chunk->size - done);
+        PrefaultChunk rest = work_chunk_part(
+            chunk, done, MIN(limit, chunk->size - done));
         uint64_t mapped = 0;
         int ret =
             work->ops->map(work->opaque, worker, rest.gpa, rest.size, &mapped);
@@ -195,7 +237,8 @@ static void work_map(PrefaultWork *work, unsigned worker,
             done += mapped;
             tries = 0;
         } else if (!work_try_again(-ret, &tries)) {
-            done += work_give_up(work, &rest, ret);
+            limit = chunk->size;
+            done += work_give_up_poisoned(work, &rest, ret, &limit);
             tries = 0;
         }
     }
@@ -306,7 +349,7 @@ static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
                         Error *why)
 {
     if (work->ops->patient) {
-        error_free(why);
+        prefault_tally_note(&work->tally, why);
         work_leave_for_later(work, chunk);
     } else if (work->ops->tolerant) {
         prefault_tally_note(&work->tally, why);

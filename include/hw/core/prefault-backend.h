@@ -153,15 +153,17 @@ void prefault_owe(PrefaultOwedReason reason, hwaddr start, uint64_t size,
 void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms);
 
 /**
- * prefault_converting: memory is about to change between private and shared
+ * prefault_withdrawing: memory is about to be converted, or was unplugged
  * @start: guest address
  * @size: bytes
  *
  * Afterwards no worker populates or maps any of it by its former state.
  *
  * Context: BQL.
+ *
+ * Returns: true if some of it was owed: a worker may have been at it.
  */
-void prefault_converting(hwaddr start, uint64_t size);
+bool prefault_withdrawing(hwaddr start, uint64_t size);
 
 /**
  * prefault_converted: memory has changed between private and shared

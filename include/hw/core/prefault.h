@@ -11,7 +11,9 @@
 #ifndef HW_CORE_PREFAULT_H
 #define HW_CORE_PREFAULT_H
 
+#include "io/channel.h"
 #include "qom/object.h"
+#include "system/memory.h"
 
 /**
  * prefault_machine_class_init: give machines their prefault property
@@ -113,5 +115,56 @@ bool prefault_refuse_dump(Error **errp);
  * Context: any thread.
  */
 void prefault_returned(RAMBlock *rb, uint64_t offset, uint64_t size);
+
+/**
+ * prefault_refuse_plug: must some memory not be plugged in?
+ * @mr: the memory of a device, not mapped yet
+ * @errp: set if so
+ *
+ * With mode on it is refused if the host has no room for it.  What a device
+ * plugs in parts later (virtio-mem) is not looked at.
+ *
+ * Context: BQL.
+ *
+ * Returns: true if so.
+ */
+bool prefault_refuse_plug(MemoryRegion *mr, Error **errp);
+
+/**
+ * prefault_plugged: some memory was plugged in
+ * @mr: the memory of a device
+ * @addr: guest address where it is mapped now
+ *
+ * A guest that is stopped waits for it when it is started; behind one that runs
+ * it is populated and mapped.  Does nothing while the machine is made.
+ *
+ * Context: BQL.
+ */
+void prefault_plugged(MemoryRegion *mr, uint64_t addr);
+
+/**
+ * prefault_before_pinning: a device is about to pin all guest memory
+ * @errp: set if, with mode on, the host has no room for it
+ *
+ * Populates it, with several threads, each near its memory: what pins it would
+ * do so with one, page by page.  Waits until that is done.
+ *
+ * Context: BQL.
+ *
+ * Returns: false if the device must not be had.
+ */
+bool prefault_before_pinning(Error **errp);
+
+/**
+ * prefault_restoring: a guest is about to come
+ * @channel: by which
+ *
+ * A file, a pipe or a command means that it is restored, and may wait until its
+ * memory is ready; a socket means that it comes from another QEMU, and should
+ * not.
+ *
+ * Context: BQL, before any of it is read.
+ */
+void prefault_restoring(QIOChannel *channel);
 
 #endif /* HW_CORE_PREFAULT_H */

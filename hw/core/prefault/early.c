@@ -1,0 +1,49 @@
+/*
+ * Memory is populated before a device pins it
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/main-loop.h"
+#include "hw/core/prefault.h"
+#include "hw/core/prefault-backend.h"
+#include "options.h"
+#include "run.h"
+#include "trace.h"
+
+/* Whoever began it waits for it */
+static void early_done(void)
+{
+}
+
+bool prefault_before_pinning(Error **errp)
+{
+    g_autoptr(PrefaultRun) run = NULL;
+    PrefaultMode mode = prefault_options_mode(NULL);
+    PrefaultFigures figures;
+    const char *error;
+
+    assert(bql_locked());
+    if (mode == PREFAULT_MODE_OFF) {
+        return true;
+    }
+    run = prefault_run_new(NULL, early_done);
+    prefault_run_begin(run, NULL, (PrefaultRunWish) {
+        .threads = prefault_options_threads(),
+        .all = mode == PREFAULT_MODE_ON,
+        .check = prefault_options_check(),
+        .keep = prefault_options_keep(),
+    }, false);
+    prefault_run_join(run);
+    figures = prefault_run_figures(run);
+    trace_prefault_before_pinning(figures.progress.populated, figures.threads,
+                                  figures.elapsed_ns);
+    error = prefault_run_error(run);
+    if (error && mode == PREFAULT_MODE_ON) {
+        error_setg(errp, "prefault=on: %s", error);
+        return false;
+    }
+    return true;
+}
