@@ -22,6 +22,7 @@ OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'scripts',
         'patches')
 PATHS = re.compile(r'(?<![\w/.-])(?:accel|backends|docs|hw|include|libvirt|patches'
                    r'|qapi|scripts|tests)/[\w./*-]*[\w/*]')
+TESTS = re.compile(r'`(test_\w+)`')
 THEIRS = ('docs/devel/style.rst',)      # in QEMU's tree
 # Folders of JSON files below tests/
 DATA = [('mutations',), ('verdicts',)]
@@ -146,6 +147,13 @@ class TestFiles(unittest.TestCase):
             for name in PATHS.findall(path.read_text(encoding='utf-8'))
             if name not in THEIRS and not list(ROOT.glob(name))]
         self.assertEqual(missing, [])
+
+    def test_documents_name_tests_that_exist(self):
+        there = {path.stem for path in ROOT.glob('tests/*/test_*.py')}
+        named = {(path.name, name) for path in ROOT.glob('docs/*.md')
+                 for name in TESTS.findall(path.read_text(encoding='utf-8'))}
+        self.assertGreater(len(named), 10)
+        self.assertEqual([one for one in named if one[1] not in there], [])
 
     def test_each_file_names_its_licence(self):
         for path in sources(*OURS):

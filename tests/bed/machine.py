@@ -62,7 +62,8 @@ class Machine:
         binary:  path in the machine, default the QEMU under test
         prefix:  a command that runs QEMU: its words, QEMU's are appended
         connect: wait for QMP (BedError if QEMU ends before); False for a
-                 QEMU that is meant to refuse: use wait_exit() and stderr
+                 QEMU that is meant to refuse: use wait_exit() and stderr;
+                 'later' for one that has no QMP yet: use connect()
         """
         self._count += 1
         qmp_path = self.scratch(f'qmp{self._count}')
@@ -74,7 +75,7 @@ class Machine:
                  *self.firmware(), *argv,
                  '-qmp', f'unix:{qmp_path},server=on,wait=off']
         qemu = Qemu(self, words, env, qmp_path if connect else None)
-        if connect:
+        if connect and connect != 'later':
             try:
                 qemu.connect(timeout)
             except BaseException:

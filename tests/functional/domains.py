@@ -33,9 +33,6 @@ XML = '''<domain type='{type}'
 </domain>
 '''
 
-# What domstats says is left out then
-RESTORED = 'all: the guest comes by migration'
-
 
 def element(state):
     """The setting in XML."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Memory is prefaulted behind a guest that runs: prefault-start, mode background."""
+import time
 import unittest
 
 import bed
@@ -89,6 +90,9 @@ class Request(BehindTest):
         self.assertEqual(info['owed'], 0)
         self.assertEqual(info['error'], 'cancelled by prefault-cancel')
         self.assertEqual(self.run_state(qemu), 'running')
+        time.sleep(0.5)                     # less than the rest takes
+        self.assertEqual(self.query(qemu)['mapped-now'], info['mapped-now'])
+        self.assertLess(info['mapped-now'], SIZE * MIB)
         self.assertGreater(qemu.sweep()[1], 0)
 
     def test_the_guest_is_stopped_meanwhile(self):

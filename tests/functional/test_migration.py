@@ -20,12 +20,13 @@ class Migration(BedTest):
         qemu.sweep()            # a page of zeros is no work for migration
         return qemu
 
-    def target(self, prefault):
+    def target(self, prefault, incoming=None):
         """One that waits for it: (Qemu, where)."""
         path = self.machine.scratch('migration')
         self.machine.run('/bin/rm', '-f', path)
-        qemu = self.guest(prefault, '-incoming', f'unix:{path}', wait=True,
-                          machine='pc', kernel=True, mem=f'{MIB_OF_RAM}M')
+        qemu = self.guest(prefault, '-incoming', incoming or f'unix:{path}',
+                          wait=True, machine='pc', kernel=True,
+                          mem=f'{MIB_OF_RAM}M')
         return qemu, f'unix:{path}'
 
     def status(self, qemu):
@@ -105,9 +106,23 @@ class Migration(BedTest):
         sweep = target.wait_sweep(1)
         self.assertGreater(sweep.sweep, sweeps)     # 1 after a reset
 
-    def once(self, prefault, what, bandwidth=BANDWIDTH, rounds=ROUNDS):
-        """Migrate a guest that writes; compare."""
-        source, (target, uri) = self.source(prefault), self.target(prefault)
+    def prepare(self, capabilities, *sides):
+        """Set both sides up."""
+        for qemu in sides:
+            qemu.qmp('migrate-set-capabilities', capabilities=[
+                {'capability': name, 'state': True} for name in capabilities])
+
+    def once(self, prefault, what, bandwidth=BANDWIDTH, rounds=ROUNDS, *,
+             capabilities=(), begin=lambda source: None):
+        """Migrate a guest that writes; compare.
+
+        begin(source): done just before
+        """
+        source = self.source(prefault)
+        target, uri = self.target(prefault, 'defer')
+        self.prepare(capabilities, source, target)
+        target.qmp('migrate-incoming', uri=uri)
+        begin(source)
         self.migrate(source, uri, bandwidth)
         before = self.query(source)['retention']['refilled']
         said = self.disturb(source, rounds)
@@ -115,6 +130,8 @@ class Migration(BedTest):
         if self.status(source) == 'active':
             # Memory below 1 MiB, and it would be marked dirty
             self.assertEqual(refilled, before)
+            if 'postcopy-ram' in capabilities:
+                source.qmp('migrate-start-postcopy')
         self.finish(source, target)
         self.assert_same(source, target, f'{what}: {said}')
         self.goes_on(target, len(source.sweeps))
@@ -130,6 +147,41 @@ class Migration(BedTest):
     def test_all_is_dropped(self):
         """With the quirk in force, refill runs beside it."""
         self.once('on,slot-zap-all=on', 'slot-zap-all=on', SLOW, 2)
+
+    def test_several_channels(self):
+        self.once('on', 'multifd', rounds=2, capabilities=['multifd'])
+
+    def test_differences_only(self):
+        self.once('on', 'xbzrle', rounds=2, capabilities=['xbzrle'])
+
+    def test_postcopy(self):
+        self.once('on', 'postcopy', rounds=2, capabilities=['postcopy-ram'])
+
+    def test_slowed_down(self):
+        """The guest is, so that migration comes to its end."""
+        self.once('on', 'auto-converge', rounds=2,
+                  capabilities=['auto-converge'])
+
+    def test_limited(self):
+        self.once('on,dirty-ring-size=4096', 'dirty limit', rounds=2,
+                  capabilities=['dirty-limit'])
+
+    def test_while_memory_is_owed(self):
+        """A run behind the guest is under way: it waits for the end."""
+        def begin(source):
+            source.qmp('prefault-start')
+            self.assertEqual(self.query(source)['status'], 'active')
+        self.once('on', 'a run behind the guest', rounds=2, begin=begin)
+
+    def test_while_writes_are_counted(self):
+        """calc-dirty-rate tracks them, too: all is mapped after its end."""
+        def begin(source):
+            source.qmp('calc-dirty-rate', calc_time=1, mode='dirty-bitmap')
+            self.until(lambda: source.qmp('query-dirty-rate').value['status']
+                       == 'measured', 'measured')
+            self.assert_all_mapped(source, MIB_OF_RAM, 'writes were counted')
+            source.qmp('calc-dirty-rate', calc_time=1, mode='dirty-bitmap')
+        self.once('on', 'dirty rate', rounds=2, begin=begin)
 
     def arrived(self, restore):
         """A guest that wrote nothing: its memory does not come."""

@@ -58,6 +58,18 @@ class Plugged(RoomTest):
         self.assertEqual(info['mapped'], info['total'])
         self.assertGreaterEqual(self.mapped(qemu), before + SIZE * MIB)
 
+    def test_stopped_with_a_run_behind_it(self):
+        """That run's end does not let the guest go on."""
+        qemu = self.up(inject='madvise:MADV_POPULATE_WRITE:from=65:delay-ms=20')
+        since = qemu.qmp('prefault-start').sent_ns
+        qemu.qmp('stop')
+        self.plug(qemu)
+        self.completed(qemu, since)
+        since = qemu.qmp('cont').sent_ns
+        self.completed(qemu, since)
+        self.resumed(qemu, since)
+        self.assertEqual(self.query(qemu)['trigger'], 'plug')
+
     def test_before_the_first_start(self):
         """As what was there from the beginning."""
         qemu = self.vm()

@@ -59,6 +59,35 @@ class FirstWrites(PrivateTest):
         self.assertEqual(figures['populated'], 64 * MIB)
         self.assertNotIn('private', figures)
 
+    def test_behind_the_guest(self):
+        """It runs meanwhile.  All of it is told apart as before the start."""
+        qemu = self.private('private', wait=True, prefault='background')
+        qemu.qmp('cont')
+        self.assertEqual(self.completed(qemu).data['status'], 'completed')
+        figures = self.query(qemu)
+        self.assertEqual(figures['mapped'], 64 * MIB)
+        self.assertEqual(figures['private'], 64 * MIB - 64 * KIB)
+        self.assertEqual(figures['private-mapped'], figures['private'])
+        self.assertEqual(figures['owed'], 0)
+        qemu.wait_text('READY', RUN_SECONDS)
+        self.assertLessEqual(qemu.sweep()[1], 8)
+
+    def test_plugged(self):
+        """A DIMM, into a guest that runs."""
+        for state in 'private', 'shared':
+            with self.subTest(state=state):
+                qemu = self.private_running(state, machine='pc',
+                                            mem='64M,slots=2,maxmem=1G')
+                before = self.query(qemu)['mapped-now']
+                qemu.qmp('object-add', qom_type='memory-backend-ram',
+                         id='mem', size=64 * MIB)
+                qemu.qmp('device_add', driver='pc-dimm', id='dimm',
+                         memdev='mem')
+                self.until(lambda: self.query(qemu)['mapped-now'] >=
+                           before + 64 * MIB, 'mapped')
+                self.until(lambda: not self.query(qemu)['owed'], 'at rest')
+                qemu.quit()
+
     def test_auto_cancelled(self):
         """What a cancelled run left is faulted in, nothing else is different."""
         qemu = self.private('private', wait=True, prefault='auto', inject=

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that is restored, or comes by migration, and what it waits for."""
+import json
 import unittest
 
 from common import MIB
@@ -47,7 +48,7 @@ class Restore(ResourceTest):
         setup(qemu)
         return qemu, qemu.qmp('migrate-incoming', uri=uri).sent_ns
 
-    def assert_ready(self, qemu, since, what, held):
+    def assert_ready(self, qemu, since, what, held, trigger='restore'):
         """All is mapped before it runs, or soon afterwards; a sweep is free."""
         resumed = self.resumed(qemu, since)
         done = self.completed(qemu, since)
@@ -58,7 +59,7 @@ class Restore(ResourceTest):
               f'{info["elapsed-ms"]} ms, {faults} faults in {sweep.pages} '
               'pages')
         self.assertEqual(done.data['status'], 'completed')
-        self.assertEqual(info['trigger'], 'restore')
+        self.assertEqual(info['trigger'], trigger)
         self.assertEqual(info['mapped'], SIZE * MIB)
         names = [event.name for event in qemu.events if event.ns >= since]
         self.assertEqual(names.index('PREFAULT_COMPLETED') <
@@ -66,17 +67,20 @@ class Restore(ResourceTest):
         self.assertGreater(sweep.pages, PAGES)
         self.assertEqual(faults, 0)
 
-    def each_way(self, what, default_holds, begin):
-        """With no option, hold, background and none.
-
-        begin(restore): returns the restored guest, and when it was told to come
+    def by_default(self, what, held, begin, restore='auto'):
+        """begin(restore): returns the restored guest, and when it was told to
+        come
         """
-        for restore, held in (('auto', default_holds), ('hold', True),
-                              ('background', False)):
-            with self.subTest(restore=restore):
-                qemu, since = begin(restore)
-                self.assert_ready(qemu, since, f'{what}, {restore}', held)
-                self.assertEqual(qemu.quit()[0], 0)
+        with self.subTest(restore=restore):
+            qemu, since = begin(restore)
+            self.assert_ready(qemu, since, f'{what}, {restore}', held)
+            self.assertEqual(qemu.quit()[0], 0)
+
+    def each_way(self, what, held, begin):
+        """With no option, hold, background and none; held: with no option."""
+        self.by_default(what, held, begin)
+        self.by_default(what, True, begin, 'hold')
+        self.by_default(what, False, begin, 'background')
         qemu, since = begin('none')
         self.resumed(qemu, since)
         faults = qemu.sweep()[1]
@@ -92,15 +96,21 @@ class Restore(ResourceTest):
 
     def test_command(self):
         path = self.saved()
-        self.each_way('exec', True, lambda restore: self.arrives(
+        self.by_default('exec', True, lambda restore: self.arrives(
             restore, f'exec:cat {path}'))
+
+    def test_descriptor(self):
+        """Of a file, as libvirt's restore has it."""
+        path = self.saved()
+        self.by_default('fd', True, lambda restore: self.arrives(
+            restore, 'fd:9', prefix=self.shell(f'exec 9<{path}')))
 
     def test_mapped_ram(self):
         """By several threads."""
         def setup(qemu):
             self.prepare(qemu, ['mapped-ram', 'multifd'], multifd_channels=2)
         path = self.saved(setup=setup)
-        self.each_way('mapped-ram', True, lambda restore: self.arrives(
+        self.by_default('mapped-ram', True, lambda restore: self.arrives(
             restore, f'file:{path}', setup=setup))
 
     def migrated(self, restore, setup=lambda qemu: None):
@@ -119,21 +129,54 @@ class Restore(ResourceTest):
         self.each_way('socket', False, self.migrated)
 
     def test_multifd(self):
-        self.each_way('multifd', False, lambda restore: self.migrated(
+        self.by_default('multifd', False, lambda restore: self.migrated(
             restore, lambda qemu: self.prepare(qemu, ['multifd'])))
 
-    def test_template(self):
-        """Its memory is a file that stays: x-ignore-shared."""
+    def from_template(self, **parameters):
+        """Its memory is a file that stays: begin() of each_way()."""
         file = f'{self.tmpfs(SIZE + 64)}/ram'
         ram = ('-object', f'memory-backend-file,id=ram,size={SIZE}M,'
                f'mem-path={file},share=on')
-        how = dict(machine='microvm,memory-backend=ram')
+        how = dict(machine='microvm,memory-backend=ram', setup=lambda qemu:
+                   self.prepare(qemu, ['x-ignore-shared'], **parameters))
+        path = self.saved(*ram, **how)
+        return lambda restore: self.arrives(restore, f'file:{path}', *ram,
+                                            **how)
 
-        def setup(qemu):
-            self.prepare(qemu, ['x-ignore-shared'])
-        path = self.saved(*ram, setup=setup, **how)
-        self.each_way('template', True, lambda restore: self.arrives(
-            restore, f'file:{path}', *ram, setup=setup, **how))
+    def test_template(self):
+        self.each_way('template', True, self.from_template())
+
+    def test_cpr_reboot(self):
+        """QEMU is another one, and perhaps the host's kernel."""
+        self.by_default('cpr-reboot', True,
+                        self.from_template(mode='cpr-reboot'))
+
+    def test_cpr_transfer(self):
+        """To another QEMU, with the memory: it must not wait."""
+        path = self.machine.scratch('cpr')
+        self.machine.run('/bin/rm', '-f', path, f'{path}.state')
+        how = self.how(machine='microvm,memory-backend=ram,aux-ram-share=on')
+        ram = ('-object', f'memory-backend-memfd,id=ram,size={SIZE}M,share=on')
+        source = self.guest('', *ram, **how)
+        source.wait_text('READY')
+        source.sweep()
+        self.prepare(source, mode='cpr-transfer')
+        qemu = self.guest(
+            'on', *ram, '-incoming', self.channel('cpr', f'{path}.state'),
+            '-incoming', self.channel('main', path), connect='later', **how)
+        self.until(lambda: self.machine.run(
+            '/bin/sh', '-c', f'test -S {path}.state')[0] == 0, 'listening')
+        since = source.qmp('migrate', channels=[
+            json.loads(self.channel('main', path)),
+            json.loads(self.channel('cpr', f'{path}.state'))]).sent_ns
+        qemu.connect()
+        self.assert_ready(qemu, since, 'cpr-transfer', False)
+
+    @staticmethod
+    def channel(kind, path):
+        """A migration channel to a Unix socket."""
+        return json.dumps({'channel-type': kind, 'addr': {
+            'transport': 'socket', 'type': 'unix', 'path': path}})
 
     def test_postcopy(self):
         """Whatever is asked for, after its end."""
@@ -157,6 +200,21 @@ class Restore(ResourceTest):
             self.assertEqual(source.qmp('query-migrate').value['status'],
                              'completed')
             source.kill()
+            qemu.quit()
+
+    def test_snapshot(self):
+        """Loaded by QEMU's option."""
+        disk = self.machine.scratch('disk.qcow2')
+        self.make_qcow2(disk)
+        drive = ('-drive', f'if=none,format=qcow2,file={disk}')
+        source = self.source(*drive)
+        self.assertEqual(source.hmp('savevm one'), '')
+        source.quit()
+        for restore, held in ('auto', True), ('background', False):
+            qemu = self.guest(f'on,prefault-restore={restore}', *drive,
+                              '-loadvm', 'one', **self.how())
+            self.assert_ready(qemu, qemu.start_ns, f'-loadvm, {restore}', held,
+                              'snapshot-load')
             qemu.quit()
 
     def test_stopped_and_continued_while_it_waits(self):

@@ -14,7 +14,7 @@ BED = {'vfio': True, 'nodes': 2}
 HUGE = 31                       # of 64 MiB, less the first one
 KNOWN = 'some guest was seen unstable with an assigned Nvidia GPU'
 LARGE = 768                     # MiB
-PAIRS = 3
+PAIRS = 2
 NODE = 128                      # MiB
 
 
@@ -24,6 +24,10 @@ class VfioTest(ResourceTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.device = cls.machine.assignable()
+
+    def setUp(self):
+        super().setUp()
+        self.knob('/proc/sys/kernel/numa_balancing', 0)
 
 
 class Vfio(VfioTest):

@@ -40,7 +40,8 @@ static struct {
     bool no_residency;          /* the host does not say which pages it has */
     PrefaultRun *run;
     bool active;                /* @run is under way */
-    void (*finished)(const PrefaultFigures *figures, const char *error);
+    PrefaultBackgroundFinished *finished;
+    bool stuck;                 /* the last run got nowhere */
     QEMUTimer *timer;
     unsigned pause_ms;
     int64_t owed_since_ms;
@@ -66,11 +67,26 @@ static void background_wake_at_rest(unsigned rest_ms)
                            (int64_t)rest_ms * RESTS_MAX)));
 }
 
-/* The run's outcome is dropped: memory that it did not map stays owed */
-static void background_close(void)
+/* Memory that the run did not map stays owed.  Returns its figures. */
+static PrefaultFigures background_close(void)
 {
+    PrefaultOutcome outcome = prefault_run_close(background.run);
+    PrefaultFigures figures = prefault_run_figures(background.run);
+
     background.active = false;
-    prefault_run_close(background.run);
+    background.finished(outcome, &figures, prefault_run_error(background.run));
+    return figures;
+}
+
+/* As long as it is owed nobody looks for what the host takes away */
+static void background_give_up_plugged(void)
+{
+    if (prefault_ledger_owed(background.ledger, PREFAULT_OWED_REASON_PLUGGED)) {
+        warn_report("prefault: %s; what was plugged in is left to page faults",
+                    prefault_run_error(background.run));
+        prefault_ledger_forgive(background.ledger,
+                                PREFAULT_OWED_REASON_PLUGGED);
+    }
 }
 
 /* Run again soon if the last run mapped something, and later if it did not */
@@ -86,17 +102,28 @@ static void background_finish(void)
     PrefaultFigures figures;
     uint64_t owed;
 
-    background_close();
+    figures = background_close();
+    background.stuck = !figures.progress.mapped;
+    if (prefault_run_is_refused(&figures)) {
+        background_give_up_plugged();
+    }
     owed = background_owed();
-    figures = prefault_run_figures(background.run);
     trace_prefault_background_finish(figures.progress.mapped, owed);
     prefault_watch_remapped(figures.progress.mapped == figures.total);
-    background.finished(&figures, prefault_run_error(background.run));
-    owed = background_owed();
     /* A change of the memory map may have set the timer already: leave it */
     if (owed && !timer_pending(background.timer)) {
         background_wake_after_run(figures.progress.mapped);
     }
+}
+
+/*
+ * While writes are tracked nothing of guest memory can be mapped: once a run
+ * has populated it, the next one would only look at it again
+ */
+static bool background_may_run(void)
+{
+    return prefault_memory_may_be_populated() &&
+           !(background.stuck && global_dirty_tracking);
 }
 
 /* Takes what there is room for; the rest stays owed */
@@ -105,12 +132,18 @@ static void background_timer(void *opaque)
     PrefaultRunWish wish = {
         .threads = prefault_options_threads(),
         .check = prefault_options_check(),
+        .returned = prefault_watch_has_returned(),
     };
 
-    if (background.active || !background_owed()) {
+    if (background.active) {
         return;
     }
-    background.active = prefault_memory_may_be_populated() &&
+    if (!background_owed()) {
+        background.finished(PREFAULT_OUTCOME_COMPLETED, &(PrefaultFigures) {},
+                            NULL);
+        return;
+    }
+    background.active = background_may_run() &&
         prefault_run_begin_owed(background.run, background.backend, wish);
     trace_prefault_background_timer(background_owed(), background.active);
     if (!background.active) {
@@ -230,6 +263,7 @@ static void background_note(PrefaultOwedReason reason, hwaddr start,
         if (reason != PREFAULT_OWED_REASON_LOST) {
             prefault_watch_change();
         }
+        background.stuck = false;
         prefault_ledger_add(background.ledger, reason, start, end - start);
     }
 }

@@ -18,18 +18,20 @@
 
 /**
  * PrefaultBackgroundFinished: a run in the background is over
+ * @outcome: how it ended; cancelled: it goes on later
  * @figures: its figures
  * @error: why it left memory out, or owed; NULL if it did not
  *
  * Context: BQL, main loop.
  */
-typedef void PrefaultBackgroundFinished(const PrefaultFigures *figures,
+typedef void PrefaultBackgroundFinished(PrefaultOutcome outcome,
+                                        const PrefaultFigures *figures,
                                         const char *error);
 
 /**
  * prefault_background_set_up: get ready
  * @backend: the backend that maps; NULL: there will be no work
- * @finished: called at the end of each run that was not cut short
+ * @finished: called at the end of each run
  *
  * Context: BQL, once, when the machine is complete.
  */

@@ -13,6 +13,7 @@
 #include "behind.h"
 #include "memory-keep.h"
 #include "memory.h"
+#include "watch.h"
 
 /* It populates all memory: small changes of the map have settled by then */
 #define BEHIND_REST_MS 1
@@ -54,9 +55,10 @@ static void behind_limit(PrefaultFigures *f, uint64_t owed)
     p->failed = MIN(p->failed, f->total);
     rest = f->total - p->failed;
     p->mapped = MIN(p->mapped, rest - MIN(owed, rest));
-    p->populated = MIN(MAX(p->populated, p->mapped), rest);
     p->private_mapped = MIN(p->private_mapped, MIN(f->total_private,
                                                    p->mapped));
+    p->populated = MIN(MAX(p->populated, p->mapped - p->private_mapped),
+                       rest - p->private_mapped);
 }
 
 static void behind_time(PrefaultFigures *f)
@@ -98,12 +100,17 @@ void prefault_behind_begin(PrefaultOwedReason reason, PrefaultRunWish wish,
     behind_plan(wish.keep);
 }
 
-/* Take the last figures: what was to be known later is known now */
+/* What was dropped and not mapped again is owed no longer, and not known */
 static void behind_close(void)
 {
-    behind_limit(&behind.figures, behind_owed());
+    uint64_t owed = behind_owed();
+
+    behind_limit(&behind.figures, owed);
     behind_time(&behind.figures);
-    prefault_ledger_forgive(prefault_background_ledger(), behind.reason);
+    if (owed) {
+        prefault_ledger_forgive(prefault_background_ledger(), behind.reason);
+        prefault_watch_replaced();
+    }
     behind.active = false;
 }
 
@@ -116,24 +123,46 @@ void prefault_behind_end(const char *why)
     }
 }
 
-/* What there was no room for is left out, or is a failure */
-static PrefaultOutcome behind_outcome(uint64_t owed)
+/* Nothing is owed: what was not counted is mapped, or the guest gave it back */
+static void behind_complete(PrefaultFigures *f)
 {
+    PrefaultProgress *p = &f->progress;
+    uint64_t rest = f->total - p->failed - p->mapped;
+
+    if (prefault_watch_has_returned() || prefault_memory_is_ballooned()) {
+        p->skipped[PREFAULT_SKIP_REASON_RETURNED] = rest;
+    } else {
+        p->mapped += rest;
+        p->private_mapped = f->total_private;
+    }
+    p->populated = MAX(p->populated, p->mapped - p->private_mapped);
+}
+
+/* What there was no room for is left out, or is a failure */
+static PrefaultOutcome behind_outcome(PrefaultOutcome outcome, uint64_t owed)
+{
+    PrefaultFigures *f = &behind.figures;
+
+    if (outcome == PREFAULT_OUTCOME_FAILED) {
+        return outcome;
+    }
     if (!owed) {
-        return PREFAULT_OUTCOME_COMPLETED;
+        behind_complete(f);
+        return behind.all && behind.error ? PREFAULT_OUTCOME_FAILED
+                                          : PREFAULT_OUTCOME_COMPLETED;
     }
     if (behind.all) {
         return PREFAULT_OUTCOME_FAILED;
     }
-    behind.figures.progress.skipped[PREFAULT_SKIP_REASON_NO_ROOM] =
-        MIN(owed, behind.figures.total - behind.figures.progress.mapped);
+    f->progress.skipped[PREFAULT_SKIP_REASON_NO_ROOM] =
+        f->total - f->progress.failed - f->progress.mapped;
     return PREFAULT_OUTCOME_COMPLETED;
 }
 
-void prefault_behind_finished(const PrefaultFigures *figures,
-                              const char *error)
+void prefault_behind_finished(PrefaultOutcome outcome,
+                              const PrefaultFigures *figures, const char *error)
 {
-    uint64_t owed;
+    uint64_t owed = behind.active ? behind_owed() : 0;
 
     assert(bql_locked());
     if (!behind.active) {
@@ -141,11 +170,13 @@ void prefault_behind_finished(const PrefaultFigures *figures,
     }
     behind_add(&behind.figures, figures);
     behind.error = behind.error ?: g_strdup(error);
-    owed = behind_owed();
-    /* An error, and nothing moves any more: the rest has no room */
-    if (!owed || (error && !figures->progress.mapped)) {
+    if (outcome == PREFAULT_OUTCOME_CANCELLED) {
+        return;
+    }
+    if (!owed || outcome == PREFAULT_OUTCOME_FAILED ||
+        prefault_run_is_refused(figures)) {
         behind_close();
-        behind.done(behind_outcome(owed));
+        behind.done(behind_outcome(outcome, owed));
     }
 }
 

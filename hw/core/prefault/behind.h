@@ -29,12 +29,14 @@ void prefault_behind_begin(PrefaultOwedReason reason, PrefaultRunWish wish,
 
 /**
  * prefault_behind_finished: a run in the background is over
+ * @outcome: how it ended
  * @figures: its figures
  * @error: why it left memory out, or owed; NULL if it did not
  *
  * Context: BQL, main loop; see PrefaultBackgroundFinished.
  */
-void prefault_behind_finished(const PrefaultFigures *figures,
+void prefault_behind_finished(PrefaultOutcome outcome,
+                              const PrefaultFigures *figures,
                               const char *error);
 
 /**

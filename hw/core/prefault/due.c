@@ -9,12 +9,14 @@
 #include "qemu/osdep.h"
 #include "io/channel-command.h"
 #include "io/channel-file.h"
+#include "migration/colo.h"
 #include "migration/misc.h"
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
 #include "hw/core/prefault.h"
 #include "system/runstate.h"
 #include "due.h"
+#include "memory.h"
 #include "options.h"
 #include "trace.h"
 
@@ -57,16 +59,28 @@ static bool due_must_go_on(void)
            runstate_check(RUN_STATE_COLO) || runstate_check(RUN_STATE_DEBUG);
 }
 
-/* After postcopy the guest has run: there is nothing to hold any more */
+/*
+ * After postcopy the guest has run: there is nothing to hold any more.  Nor
+ * must a replica wait, whose state is loaded again soon.  A held run would
+ * leave all memory of a ballooned guest alone.
+ */
+static bool due_cannot_be_held(void)
+{
+    return migration_in_incoming_postcopy() || due_must_go_on() ||
+           migration_incoming_colo_enabled() || prefault_memory_is_ballooned();
+}
+
 static PrefaultRestore due_way_of_restored(void)
 {
     PrefaultRestore way = prefault_options_restore();
+    bool from_file =
+        due.from_file || due.trigger == PREFAULT_TRIGGER_SNAPSHOT_LOAD;
 
     if (way == PREFAULT_RESTORE_AUTO) {
-        way = due.from_file || due.trigger == PREFAULT_TRIGGER_SNAPSHOT_LOAD
+        way = from_file && due.mode != PREFAULT_MODE_BACKGROUND
               ? PREFAULT_RESTORE_HOLD : PREFAULT_RESTORE_BACKGROUND;
     }
-    return way == PREFAULT_RESTORE_HOLD && migration_in_incoming_postcopy()
+    return way == PREFAULT_RESTORE_HOLD && due_cannot_be_held()
            ? PREFAULT_RESTORE_BACKGROUND : way;
 }
 
@@ -117,13 +131,13 @@ void prefault_due_set_ready(bool ready, bool completed)
     }
 }
 
-bool prefault_due_reset(void)
+bool prefault_due_reset(bool loaded)
 {
     assert(bql_locked());
     if (runstate_check(RUN_STATE_INMIGRATE) || due.exempt) {
         return false;
     }
-    if (runstate_check(RUN_STATE_RESTORE_VM)) {
+    if (loaded) {
         due.trigger = PREFAULT_TRIGGER_SNAPSHOT_LOAD;
     } else if (due.ready) {
         due.trigger = PREFAULT_TRIGGER_RESET;
@@ -140,7 +154,7 @@ bool prefault_due_reset(void)
 void prefault_due_plugged(void)
 {
     assert(bql_locked());
-    if (due.ready && !runstate_is_live(runstate_get()) &&
+    if (due.ready && !due.declined && !runstate_is_live(runstate_get()) &&
         !runstate_check(RUN_STATE_INMIGRATE) &&
         due.mode != PREFAULT_MODE_BACKGROUND) {
         due.trigger = PREFAULT_TRIGGER_PLUG;
@@ -162,13 +176,19 @@ bool prefault_due_may_run(bool *behind, Error **errp)
                    "migration");
         return false;
     }
-    if (live && !due.can_map) {
+    *behind = live || due_must_go_on();
+    if (*behind && !due.can_map) {
         error_setg(errp, "The guest is running, and its memory cannot be "
                    "mapped in advance: 'stop' it first");
         return false;
     }
-    *behind = live || due_must_go_on();
     return true;
+}
+
+bool prefault_due_is_exempt(void)
+{
+    assert(bql_locked());
+    return due.exempt;
 }
 
 const char *prefault_due_exempt(void)

@@ -50,18 +50,20 @@ void prefault_due_set_ready(bool ready, bool completed);
 
 /**
  * prefault_due_reset: devices were reset, or a snapshot was loaded
+ * @loaded: a snapshot was
  *
  * Context: BQL.
  *
  * Returns: false if that makes nothing due: prefault does nothing, or the reset
  * belongs to an incoming migration.
  */
-bool prefault_due_reset(void);
+bool prefault_due_reset(bool loaded);
 
 /**
  * prefault_due_plugged: memory was plugged into the guest
  *
- * One that is stopped is to wait for it, unless its mode is background.
+ * One that is stopped is to wait for it, unless its mode is background, or it
+ * was restored and nothing was done.
  *
  * Context: BQL.
  */
@@ -77,6 +79,15 @@ void prefault_due_plugged(void);
  * Returns: true if so.
  */
 bool prefault_due_may_run(bool *behind, Error **errp);
+
+/**
+ * prefault_due_is_exempt: is nothing ever done for this guest?
+ *
+ * Context: BQL.
+ *
+ * Returns: true if so.
+ */
+bool prefault_due_is_exempt(void);
 
 /**
  * prefault_due_exempt: why is nothing done for this guest?

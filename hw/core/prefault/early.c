@@ -9,6 +9,8 @@
 #include "qemu/main-loop.h"
 #include "hw/core/prefault.h"
 #include "hw/core/prefault-backend.h"
+#include "migration/cpr.h"
+#include "system/address-spaces.h"
 #include "options.h"
 #include "run.h"
 #include "trace.h"
@@ -18,7 +20,15 @@ static void early_done(void)
 {
 }
 
-bool prefault_before_pinning(Error **errp)
+/* VFIO pins: that need not be done twice */
+static PrefaultKeep early_keep(void)
+{
+    PrefaultKeep keep = prefault_options_keep();
+
+    return keep == PREFAULT_KEEP_LOCK ? PREFAULT_KEEP_ON : keep;
+}
+
+bool prefault_before_pinning(const AddressSpace *as, Error **errp)
 {
     g_autoptr(PrefaultRun) run = NULL;
     PrefaultMode mode = prefault_options_mode(NULL);
@@ -26,7 +36,8 @@ bool prefault_before_pinning(Error **errp)
     const char *error;
 
     assert(bql_locked());
-    if (mode == PREFAULT_MODE_OFF) {
+    if (mode == PREFAULT_MODE_OFF || as != &address_space_memory ||
+        cpr_is_incoming()) {
         return true;
     }
     run = prefault_run_new(NULL, early_done);
@@ -34,7 +45,7 @@ bool prefault_before_pinning(Error **errp)
         .threads = prefault_options_threads(),
         .all = mode == PREFAULT_MODE_ON,
         .check = prefault_options_check(),
-        .keep = prefault_options_keep(),
+        .keep = early_keep(),
     }, false);
     prefault_run_join(run);
     figures = prefault_run_figures(run);

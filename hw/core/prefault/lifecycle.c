@@ -7,8 +7,7 @@
  * populated and mapped.  The main loop waits for no worker, except while a
  * debugger is about to step.
  * The same holds for the vCPUs of a running guest that was reset; its clock
- * stands still meanwhile.  A guest that must not wait has its memory prefaulted
- * behind it (behind.h).
+ * stands still meanwhile.  behind.h is for a guest that must not wait.
  *
  * All state is protected by the BQL.  The end of a run arrives in the main
  * loop by a bottom half:
@@ -99,8 +98,8 @@ static void lifecycle_begin_run(Prefault *s, bool again)
 {
     PrefaultRunWish wish = lifecycle_wish(s);
 
-    prefault_behind_end(NULL);
     wish.doubts = prefault_background_stop();
+    prefault_behind_end(NULL);
     prefault_run_begin(s->run, s->config.backend, wish, again);
 }
 
@@ -165,11 +164,16 @@ static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
      * With auto, a run that failed is all that this host can do.  A request
      * takes nothing from a guest that was ready before.
      */
-    ready = s->status == PREFAULT_STATUS_COMPLETED ||
-            s->config.mode != PREFAULT_MODE_ON ||
-            ((s->trigger == PREFAULT_TRIGGER_REQUEST || s->behind) &&
-             prefault_due_is_ready());
-    prefault_due_set_ready(ready, s->status == PREFAULT_STATUS_COMPLETED);
+    if (s->behind) {
+        /* A reset may have come, or memory, for which the guest is to wait */
+        ready = prefault_due_is_ready();
+    } else {
+        ready = s->status == PREFAULT_STATUS_COMPLETED ||
+                s->config.mode != PREFAULT_MODE_ON ||
+                (s->trigger == PREFAULT_TRIGGER_REQUEST &&
+                 prefault_due_is_ready());
+        prefault_due_set_ready(ready, s->status == PREFAULT_STATUS_COMPLETED);
+    }
     trace_prefault_close_run(PrefaultStatus_str(s->status), ready);
     figures = lifecycle_figures(s);
     prefault_report_end(&figures, lifecycle_error(s), s->status, ready);
@@ -323,6 +327,7 @@ bool prefault_cancel(Error **errp)
         return false;
     }
     if (s->behind) {
+        prefault_background_pause();
         prefault_behind_end(why);
         lifecycle_close_run(s, PREFAULT_OUTCOME_CANCELLED);
     } else {
@@ -350,9 +355,9 @@ static void lifecycle_tracking_ended(hwaddr start, uint64_t size)
  * Memory has to be prefaulted again before the guest goes on: devices were
  * reset, or a snapshot was loaded, which resets them too.
  */
-static void lifecycle_reset(void)
+static void lifecycle_reset(bool loaded)
 {
-    if (!prefault_due_reset()) {
+    if (!prefault_due_reset(loaded)) {
         return;
     }
     prefault_hold_reset();

@@ -19,6 +19,7 @@ typedef struct Managed {
     RamDiscardListener listener;
     MemoryRegion *mr;
     hwaddr start;
+    bool leaving;               /* it is not followed any more */
     QLIST_ENTRY(Managed) next;
 } Managed;
 
@@ -37,14 +38,17 @@ static int managed_populate(RamDiscardListener *listener,
 
 /*
  * QEMU has given the memory back already.  A worker may have taken some of it
- * again: give it back once more when no worker can do so any longer.
+ * again: give it back once more when no worker can do so any longer.  To a
+ * listener that leaves all is said to be discarded, and is not.
  */
 static void managed_discard(RamDiscardListener *listener,
                             MemoryRegionSection *section)
 {
+    Managed *m = container_of(listener, Managed, listener);
     uint64_t size = int128_get64(section->size);
 
-    if (prefault_withdrawing(section->offset_within_address_space, size)) {
+    if (!m->leaving &&
+        prefault_withdrawing(section->offset_within_address_space, size)) {
         ram_block_discard_range(section->mr->ram_block,
                                 section->offset_within_region, size);
     }
@@ -80,6 +84,7 @@ static void managed_del(MemoryListener *listener, MemoryRegionSection *section)
     QLIST_FOREACH_SAFE(m, &managed_sections, next, next) {
         if (m->mr == section->mr &&
             m->start == section->offset_within_address_space) {
+            m->leaving = true;
             ram_discard_manager_unregister_listener(
                 memory_region_get_ram_discard_manager(m->mr), &m->listener);
             QLIST_REMOVE(m, next);

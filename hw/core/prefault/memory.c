@@ -1,8 +1,7 @@
 /*
  * Prefault's view of QEMU's memory map
  *
- * Describes the system address space to the plan, and watches for changes, so
- * that the memory core needs no hook.
+ * Describes the system address space to the plan.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,6 +23,9 @@
 #include "nodes.h"
 #include "options.h"
 #include "watch.h"
+
+/* Where memory is taken to be that is not plugged in yet */
+#define MEMORY_MORE_AT BIT_ULL(51)
 
 typedef struct MemoryReader {
     GArray *sections;           /* of PrefaultSection */
@@ -190,21 +192,43 @@ static bool memory_is_worth_places(PrefaultOwedReason reason)
     return memory_is_all(reason) || reason == PREFAULT_OWED_REASON_PLUGGED;
 }
 
+/* Before anything is read, so that all of it has its place */
+static PrefaultPlaces *memory_places(const GArray *debts)
+{
+    for (guint i = 0; debts && i < debts->len; i++) {
+        if (memory_is_worth_places(
+                g_array_index(debts, PrefaultDebt, i).reason)) {
+            return prefault_places_new();
+        }
+    }
+    return debts ? NULL : prefault_places_new();
+}
+
 static void memory_read_debts(MemoryReader *reader, const GArray *debts)
 {
     for (guint i = 0; i < debts->len; i++) {
         const PrefaultDebt *debt = &g_array_index(debts, PrefaultDebt, i);
 
         reader->present_only = memory_must_be_present(debt->reason);
-        if (!reader->places && memory_is_worth_places(debt->reason)) {
-            reader->places = prefault_places_new();
-        }
         prefault_memory_walk(debt->start, debt->end, memory_read_section,
                              reader);
     }
 }
 
-void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
+static void memory_read_more(MemoryReader *reader, MemoryRegion *more)
+{
+    MemoryRegionSection section = {
+        .mr = more,
+        .size = int128_make64(memory_region_size(more)),
+        .offset_within_address_space = MEMORY_MORE_AT,
+    };
+
+    reader->present_only = false;
+    memory_add_section(reader, &section, memory_region_has_guest_memfd(more));
+}
+
+static void memory_read(PrefaultMemory *memory, const GArray *debts,
+                        MemoryRegion *more)
 {
     g_autoptr(GArray) sections =
         g_array_new(false, false, sizeof(PrefaultSection));
@@ -212,7 +236,7 @@ void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
         .sections = sections,
         .regions = g_ptr_array_new_with_free_func(
             (GDestroyNotify)memory_region_unref),
-        .places = debts ? NULL : prefault_places_new(),
+        .places = memory_places(debts),
         .traits = debts ? 0 : memory_traits(),
     };
 
@@ -220,6 +244,9 @@ void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
         memory_read_debts(&reader, debts);
     } else {
         prefault_memory_walk(0, HWADDR_MAX, memory_read_section, &reader);
+    }
+    if (more) {
+        memory_read_more(&reader, more);
     }
     *memory = (PrefaultMemory) {
         .generation = prefault_gate_generation(),
@@ -230,22 +257,15 @@ void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
     };
 }
 
-void prefault_memory_read_region(PrefaultMemory *memory, MemoryRegion *mr)
+void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
 {
-    g_autoptr(GArray) sections =
-        g_array_new(false, false, sizeof(PrefaultSection));
-    MemoryReader reader = { .sections = sections };
-    MemoryRegionSection section = {
-        .mr = mr,
-        .size = int128_make64(memory_region_size(mr)),
-    };
+    memory_read(memory, debts, NULL);
+}
 
-    assert(bql_locked());
-    memory_add_section(&reader, &section, memory_region_has_guest_memfd(mr));
-    *memory = (PrefaultMemory) {
-        .plan = prefault_plan_new((PrefaultSection *)sections->data,
-                                  sections->len, qemu_real_host_page_size()),
-    };
+void prefault_memory_read_with(PrefaultMemory *memory, const GArray *debts,
+                               MemoryRegion *more)
+{
+    memory_read(memory, debts, more);
 }
 
 void prefault_memory_clear(PrefaultMemory *memory)
@@ -335,6 +355,12 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
     }
     return prefault_room_new((PrefaultBacking *)backings->data, backings->len,
                              all, "");
+}
+
+bool prefault_memory_is_ballooned(void)
+{
+    assert(bql_locked());
+    return memory_is_ballooned();
 }
 
 bool prefault_memory_may_be_populated(void)

@@ -39,14 +39,15 @@ typedef struct PrefaultMemory {
 void prefault_memory_read(PrefaultMemory *memory, const GArray *debts);
 
 /**
- * prefault_memory_read_region: make a plan of memory that is not plugged in yet
- * @memory: filled in, without generation and places, and with guest addresses
- *          from 0 on; for prefault_memory_clear()
- * @mr: RAM; it stays as long as @memory is used
+ * prefault_memory_read_with: likewise, and of memory that is not plugged in yet
+ * @memory: as above
+ * @debts: as above
+ * @more: RAM that the guest does not have; it stays as long as @memory is used
  *
  * Context: BQL.
  */
-void prefault_memory_read_region(PrefaultMemory *memory, MemoryRegion *mr);
+void prefault_memory_read_with(PrefaultMemory *memory, const GArray *debts,
+                               MemoryRegion *more);
 
 /**
  * prefault_memory_clear: free the plan, the places and the references
@@ -105,6 +106,17 @@ RAMBlock *prefault_memory_block(const PrefaultChunk *range);
  * Returns: the backend, or NULL if it is of the machine itself.
  */
 const HostMemoryBackend *prefault_memory_backend(const RAMBlock *rb);
+
+/**
+ * prefault_memory_is_ballooned: has the guest given memory back before it came?
+ *
+ * Which of it is not known: no memory is populated then.
+ *
+ * Context: BQL.
+ *
+ * Returns: true if so.
+ */
+bool prefault_memory_is_ballooned(void);
 
 /**
  * prefault_memory_may_be_populated: can memory be populated just now?

@@ -379,7 +379,8 @@ bool prefault_pins_begin(uint64_t bytes, Error **errp)
 bool prefault_pins_may_add(uint64_t bytes, Error **errp)
 {
     assert(bql_locked());
-    return pins_fit(prefault_pins_bytes() + bytes, errp);
+    return pins_fit(MAX(pins.bytes_wanted, prefault_pins_bytes()) + bytes,
+                    errp);
 }
 
 void prefault_pins_end(void)

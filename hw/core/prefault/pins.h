@@ -27,7 +27,7 @@
 bool prefault_pins_begin(uint64_t bytes, Error **errp);
 
 /**
- * prefault_pins_may_add: does the limit suffice for more than is pinned now?
+ * prefault_pins_may_add: does the limit suffice for more than is wanted now?
  * @bytes: how much more
  * @errp: set if not
  *

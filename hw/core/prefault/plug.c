@@ -10,6 +10,7 @@
 #include "hw/core/prefault.h"
 #include "hw/core/prefault-backend.h"
 #include "hw/qdev-core.h"
+#include "background.h"
 #include "due.h"
 #include "memory-keep.h"
 #include "memory.h"
@@ -19,7 +20,8 @@
 /* Not while the machine is made: setup.c looks at all of its memory at once */
 static bool plug_is_late(void)
 {
-    return prefault_is_wanted() && phase_check(PHASE_MACHINE_READY);
+    return prefault_is_wanted() && phase_check(PHASE_MACHINE_READY) &&
+           !prefault_due_is_exempt();
 }
 
 /*
@@ -31,26 +33,32 @@ static MemoryRegion *plug_ram(MemoryRegion *mr)
     while (mr->alias) {
         mr = mr->alias;
     }
-    return !memory_region_is_ram(mr) ||
-           memory_region_has_ram_discard_manager(mr) ? NULL : mr;
+    return memory_region_is_ram(mr) &&
+           (!memory_region_has_ram_discard_manager(mr) ||
+            memory_region_has_guest_memfd(mr)) ? mr : NULL;
 }
 
 static bool plug_has_room(MemoryRegion *mr, Error **errp)
 {
     g_auto(PrefaultMemory) memory = {};
     g_autoptr(PrefaultRoom) room = NULL;
+    g_autoptr(GArray) debts = NULL;
 
     if (!prefault_options_check()) {
         return true;
     }
-    prefault_memory_read_region(&memory, mr);
+    /* Room is needed for what is not taken yet, too: for all before a run */
+    if (prefault_due_is_ready() && prefault_background_ledger()) {
+        debts = prefault_ledger_debts(prefault_background_ledger());
+    }
+    prefault_memory_read_with(&memory, debts, mr);
     room = prefault_memory_room(&memory, true, 0);
     return prefault_room_suffices(room, errp);
 }
 
 static bool plug_can_be_pinned(MemoryRegion *mr, Error **errp)
 {
-    return prefault_options_keep() != PREFAULT_KEEP_LOCK ||
+    return prefault_options_keep() != PREFAULT_KEEP_LOCK || mr->readonly ||
            prefault_pins_may_add(memory_region_size(mr), errp);
 }
 

@@ -11,7 +11,7 @@
 #include "system/reset.h"
 #include "reset.h"
 
-static void (*reset_happened)(void);
+static void (*reset_happened)(bool loaded);
 
 /* Resets come to an object of QOM */
 #define TYPE_RESET_WATCHER "prefault-reset-watcher"
@@ -38,7 +38,7 @@ static ResettableState *reset_watcher_get_state(Object *obj)
 static void reset_watcher_hold(Object *obj, ResetType type)
 {
     if (type != RESET_TYPE_WAKEUP) {
-        reset_happened();
+        reset_happened(type == RESET_TYPE_SNAPSHOT_LOAD);
     }
 }
 
@@ -58,7 +58,7 @@ static void reset_watcher_class_init(ObjectClass *oc, const void *data)
     rc->phases.hold = reset_watcher_hold;
 }
 
-void prefault_reset_watch(void (*happened)(void))
+void prefault_reset_watch(void (*happened)(bool loaded))
 {
     assert(bql_locked());
     reset_happened = happened;

@@ -14,6 +14,6 @@
  *
  * Context: BQL, once, when the machine is complete; so is @happened.
  */
-void prefault_reset_watch(void (*happened)(void));
+void prefault_reset_watch(void (*happened)(bool loaded));
 
 #endif /* HW_CORE_PREFAULT_RESET_H */

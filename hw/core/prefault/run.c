@@ -146,7 +146,8 @@ void prefault_run_begin(PrefaultRun *run, const PrefaultBackend *backend,
     steps = &run->attempt->steps;
     steps->room = wish.check && !run_is_present(run)
                   ? prefault_memory_room(&run->attempt->memory, wish.all,
-                                         run->private_taken) : NULL;
+                                         backend ? run->private_taken
+                                                 : UINT64_MAX) : NULL;
     run_take_known(run, wish.doubts);
     run->attempt->steps.returned = wish.returned;
     /* If it cannot be pinned, the first worker that tries fails */
@@ -180,6 +181,7 @@ bool prefault_run_begin_owed(PrefaultRun *run, const PrefaultBackend *backend,
                                   NULL, UINT64_MAX, ""));
     steps = &run->attempt->steps;
     steps->vcpus = g_steal_pointer(&vcpus);
+    steps->returned = wish.returned;
     /* Otherwise it was mapped, and is writable */
     steps->may_write =
         prefault_ledger_owed(run->ledger, PREFAULT_OWED_REASON_LOST) &&

@@ -197,6 +197,21 @@ PrefaultOutcome prefault_run_join(PrefaultRun *run);
 PrefaultFigures prefault_run_figures(PrefaultRun *run);
 
 /**
+ * prefault_run_is_refused: has a run got nowhere, for lack of room?
+ * @figures: its figures, once it is over
+ *
+ * Context: any thread.
+ *
+ * Returns: true if some memory had no room, and none was taken or mapped.
+ */
+static inline bool prefault_run_is_refused(const PrefaultFigures *figures)
+{
+    const PrefaultProgress *p = &figures->progress;
+
+    return p->refused && !p->populated && !p->mapped;
+}
+
+/**
  * prefault_run_error: why a run did not complete, or what it left out
  * @run: the run
  *

@@ -15,6 +15,7 @@
 #include "steps.h"
 #include "threads.h"
 #include "trace.h"
+#include "watch.h"
 
 /*
  * A worker waits this long after each call that took a vCPU out of the guest
@@ -80,6 +81,7 @@ static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
     PrefaultSteps *steps = opaque;
 
     return !steps->room || chunk->alias || chunk->present_only ||
+           (chunk->is_private && !steps->backend) ||
            prefault_room_begin(steps->room, chunk->host, chunk->size, cost,
                                errp);
 }
@@ -105,6 +107,33 @@ static int steps_madvise(const PrefaultChunk *chunk)
 }
 
 /*
+ * While the guest runs, managed memory is populated inside the gate, so that a
+ * page that becomes private, or is unplugged, does not get memory any more.  A
+ * held guest does neither; if a reset does, a chunk at most is populated for
+ * nothing, and the reset need not wait for a call that the kernel keeps.
+ */
+static int steps_populate(void *opaque, const PrefaultChunk *chunk)
+{
+    PrefaultSteps *steps = opaque;
+    int ret;
+
+    /* The plan is of a guest that had given nothing back */
+    if (!chunk->present_only && steps->via != PREFAULT_VIA_DESCRIPTOR &&
+        !steps->returned && prefault_watch_has_returned()) {
+        return -ECANCELED;
+    }
+    if (!chunk->is_managed || steps->via == PREFAULT_VIA_DESCRIPTOR) {
+        return steps_madvise(chunk);
+    }
+    if (!prefault_gate_enter(steps->generation)) {
+        return -ECANCELED;
+    }
+    ret = steps_madvise(chunk);
+    prefault_gate_leave();
+    return ret;
+}
+
+/*
  * What came back from swap can only be read yet, and would be mapped like that.
  * Pages of a file are left alone: they are written back when they get dirty.
  */
@@ -118,31 +147,9 @@ static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
     *present = prefault_residency_extent(chunk->host, chunk->size, &first.size,
                                          &anonymous);
     if (*present && anonymous && steps->may_write) {
-        steps_madvise(&first);
+        steps_populate(steps, &first);
     }
     return first.size;
-}
-
-/*
- * While the guest runs, managed memory is populated inside the gate, so that a
- * page that becomes private, or is unplugged, does not get memory any more.  A
- * held guest does neither; if a reset does, a chunk at most is populated for
- * nothing, and the reset need not wait for a call that the kernel keeps.
- */
-static int steps_populate(void *opaque, const PrefaultChunk *chunk)
-{
-    PrefaultSteps *steps = opaque;
-    int ret;
-
-    if (!chunk->is_managed || steps->via == PREFAULT_VIA_DESCRIPTOR) {
-        return steps_madvise(chunk);
-    }
-    if (!prefault_gate_enter(steps->generation)) {
-        return -ECANCELED;
-    }
-    ret = steps_madvise(chunk);
-    prefault_gate_leave();
-    return ret;
 }
 
 static bool steps_pin(void *opaque, const PrefaultChunk *chunk, Error **errp)

@@ -59,7 +59,7 @@ void prefault_plugged(MemoryRegion *mr, uint64_t addr)
 {
 }
 
-bool prefault_before_pinning(Error **errp)
+bool prefault_before_pinning(const AddressSpace *as, Error **errp)
 {
     return true;
 }

@@ -37,6 +37,7 @@ typedef enum PrefaultOutcome {
  * @later: bytes that cannot be mapped yet: no vCPU can do it now, writes to
  *         them are tracked, or they are private memory and the guest's launch
  *         is not finished
+ * @refused: bytes of @later for which the host has no room now
  * @skipped: bytes that turned out to be memory that is skipped, by reason
  * @private_skipped: bytes of @skipped that are private memory
  */
@@ -46,6 +47,7 @@ typedef struct PrefaultProgress {
     uint64_t failed;
     uint64_t private_mapped;
     uint64_t later;
+    uint64_t refused;
     uint64_t skipped[PREFAULT_SKIP_REASON__MAX];
     uint64_t private_skipped;
 } PrefaultProgress;

@@ -350,6 +350,7 @@ static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
 {
     if (work->ops->patient) {
         prefault_tally_note(&work->tally, why);
+        work_account(work, &work->tally.progress.refused, chunk);
         work_leave_for_later(work, chunk);
     } else if (work->ops->tolerant) {
         prefault_tally_note(&work->tally, why);

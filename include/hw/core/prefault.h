@@ -143,17 +143,20 @@ bool prefault_refuse_plug(MemoryRegion *mr, Error **errp);
 void prefault_plugged(MemoryRegion *mr, uint64_t addr);
 
 /**
- * prefault_before_pinning: a device is about to pin all guest memory
+ * prefault_before_pinning: a device is about to pin guest memory
+ * @as: the address space that it sees
  * @errp: set if, with mode on, the host has no room for it
  *
- * Populates it, with several threads, each near its memory: what pins it would
- * do so with one, page by page.  Waits until that is done.
+ * Populates all of it, with several threads, each near its memory: what pins it
+ * would do so with one, page by page.  Waits until that is done.  Does nothing
+ * if the device sees memory through an IOMMU of its own, or comes by CPR, with
+ * memory that is there already.
  *
  * Context: BQL.
  *
  * Returns: false if the device must not be had.
  */
-bool prefault_before_pinning(Error **errp);
+bool prefault_before_pinning(const AddressSpace *as, Error **errp);
 
 /**
  * prefault_restoring: a guest is about to come

@@ -35,8 +35,8 @@
 /**
  * VIR_DOMAIN_STATS_PREFAULT_TRIGGER:
  *
- * What the last run was started for as string: 'start', 'request', 'reset' or
- * 'snapshot-load'.
+ * What the last run was started for as string: 'start', 'request', 'reset',
+ * 'snapshot-load', 'restore' or 'plug'.
  *
  * Since: 11.3.0
  */
