@@ -148,22 +148,6 @@ class MemoryMap(BedTest):
         self.assertEqual(self.run_state(qemu), 'postmigrate')
         self.assertNotIn('RESUME', [e.name for e in qemu.events])
 
-    def test_guest_that_comes_by_migration_is_not_held(self):
-        state = self.machine.scratch('state')
-        source = self.guest(None, mem='64M')
-        source.qmp('migrate', uri=f'file:{state}')
-        self.until(lambda: source.qmp('query-migrate').value['status'] ==
-                   'completed', 'migrated')
-        target = self.guest('on', '-incoming', f'file:{state}', mem='64M')
-        self.until(lambda: self.run_state(target) != 'inmigrate', 'loaded')
-        target.qmp('cont')
-        self.resumed(target)
-        info = self.query(target)
-        self.assertEqual(info['status'], 'none')
-        self.assertIn('migration', info['left-out'])
-        target.wait_sweep()
-        self.assertNotIn('PREFAULT_COMPLETED', [e.name for e in target.events])
-
 
 if __name__ == '__main__':
     unittest.main()

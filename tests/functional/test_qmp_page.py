@@ -44,6 +44,8 @@ def fixed(data):
 
 class QmpPage(BedTest):
 
+    maxDiff = None
+
     def test_examples(self):
         self.qemu = self.guest(WALKED, mem='2G', wait=True, inject=SLOW)
         said = messages()
