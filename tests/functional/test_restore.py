@@ -212,9 +212,9 @@ class Restore(ResourceTest):
         source.quit()
         for restore, held in ('auto', True), ('background', False):
             qemu = self.guest(f'on,prefault-restore={restore}', *drive,
-                              '-loadvm', 'one', **self.how())
-            self.assert_ready(qemu, qemu.start_ns, f'-loadvm, {restore}', held,
-                              'snapshot-load')
+                              '-loadvm', 'one', mem=f'{SIZE}M', wait=True)
+            self.assert_ready(qemu, qemu.qmp('cont').sent_ns,
+                              f'-loadvm, {restore}', held, 'snapshot-load')
             qemu.quit()
 
     def test_stopped_and_continued_while_it_waits(self):
