@@ -25,7 +25,8 @@ class Restore(ResourceTest):
 
     def saved(self, *extra, uri=None, setup=lambda qemu: None, **options):
         """Let a guest become a file; returns its path."""
-        path = self.machine.scratch('stream')
+        path = self.new_path('stream')
+        self.undo(f'rm -f {path}')
         source = self.source(*extra, **options)
         setup(source)
         source.qmp('migrate', uri=uri or f'file:{path}')
@@ -122,7 +123,8 @@ class Restore(ResourceTest):
         setup(source)
         source.qmp('migrate', uri=f'unix:{path}')
         self.resumed(qemu)
-        self.addCleanup(source.kill)
+        self.migration_is(source, 'completed')
+        source.quit()
         return qemu, since
 
     def test_socket(self):
@@ -204,7 +206,8 @@ class Restore(ResourceTest):
 
     def test_snapshot(self):
         """Loaded by QEMU's option."""
-        disk = self.machine.scratch('disk.qcow2')
+        disk = self.new_path('disk.qcow2')
+        self.undo(f'rm -f {disk}')
         self.make_qcow2(disk)
         drive = ('-drive', f'if=none,format=qcow2,file={disk}')
         source = self.source(*drive)
