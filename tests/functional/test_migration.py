@@ -13,10 +13,10 @@ ROUNDS = 4                      # over memory
 
 class Migration(BedTest):
 
-    def source(self, prefault, *extra):
+    def source(self, prefault, *extra, **options):
         """A guest that runs, with something in each page."""
         qemu = self.running(prefault, *extra, machine='pc', kernel=True,
-                            mem=f'{MIB_OF_RAM}M')
+                            mem=f'{MIB_OF_RAM}M', **options)
         qemu.sweep()            # a page of zeros is no work for migration
         return qemu
 
@@ -113,12 +113,12 @@ class Migration(BedTest):
                 {'capability': name, 'state': True} for name in capabilities])
 
     def once(self, prefault, what, bandwidth=BANDWIDTH, rounds=ROUNDS, *,
-             capabilities=(), begin=lambda source: None):
+             capabilities=(), begin=lambda source: None, **options):
         """Migrate a guest that writes; compare.
 
         begin(source): done just before
         """
-        source = self.source(prefault)
+        source = self.source(prefault, **options)
         target, uri = self.target(prefault, 'defer')
         self.prepare(capabilities, source, target)
         target.qmp('migrate-incoming', uri=uri)
@@ -168,10 +168,14 @@ class Migration(BedTest):
 
     def test_while_memory_is_owed(self):
         """A run behind the guest is under way: it waits for the end."""
+        now = self.trigger()
+
         def begin(source):
+            self.machine.write(now, '')
             source.qmp('prefault-start')
             self.assertEqual(self.query(source)['status'], 'active')
-        self.once('on', 'a run behind the guest', rounds=2, begin=begin)
+        self.once('on', 'a run behind the guest', rounds=2, begin=begin,
+                  inject=f'madvise:MADV_POPULATE_WRITE:when={now}:delay-ms=200')
 
     def test_while_writes_are_counted(self):
         """calc-dirty-rate tracks them, too: all is mapped after its end."""

@@ -42,6 +42,10 @@ class Plugged(RoomTest):
     def mapped(self, qemu):
         return self.query(qemu)['mapped-now']
 
+    def assert_grown(self, qemu, before):
+        """So much more is mapped than before; firmware's pages come and go."""
+        self.assertGreater(self.mapped(qemu), before + (SIZE - LITTLE) * MIB)
+
     def test_while_the_guest_is_stopped(self):
         """It waits for that: B07 of the field's reports."""
         qemu = self.up()
@@ -56,7 +60,7 @@ class Plugged(RoomTest):
         self.assertEqual(info['trigger'], 'plug')
         self.assertGreater(info['total'], (2 * SIZE - LITTLE) * MIB)
         self.assertEqual(info['mapped'], info['total'])
-        self.assertGreaterEqual(self.mapped(qemu), before + SIZE * MIB)
+        self.assert_grown(qemu, before)
 
     def test_stopped_with_a_run_behind_it(self):
         """That run's end does not let the guest go on."""
@@ -92,7 +96,7 @@ class Plugged(RoomTest):
                 took = (self.machine.now_ns() - since) / 1e6
                 print(f'# note: {kind}: {SIZE} MiB mapped {took:.0f} ms after '
                       f'device_add')
-                self.assertGreaterEqual(self.mapped(qemu), before + SIZE * MIB)
+                self.assert_grown(qemu, before)
                 self.assertEqual(self.run_state(qemu), 'running')
                 self.assertEqual(qemu.quit()[0], 0)
 
@@ -114,7 +118,7 @@ class Plugged(RoomTest):
                  size=SIZE * MIB, mem_path=folder, share=True, reserve=False)
         qemu.qmp('device_add', driver='pc-dimm', id='more', memdev='mem')
         self.until(lambda: not self.query(qemu)['owed'], 'mapped')
-        self.assertGreaterEqual(self.mapped(qemu), before + SIZE * MIB)
+        self.assert_grown(qemu, before)
         qemu.quit()
 
     def test_too_large(self):
@@ -143,8 +147,8 @@ class Plugged(RoomTest):
         self.let_run(qemu)
         before = self.mapped(qemu)
         self.plug(qemu, driver='nvdimm')
-        self.until(lambda: not self.query(qemu)['owed'] and
-                   self.mapped(qemu) >= before + SIZE * MIB, 'mapped')
+        self.until(lambda: not self.query(qemu)['owed'], 'mapped')
+        self.assert_grown(qemu, before)
 
     def test_a_reset_keeps_it(self):
         qemu = self.up()

@@ -84,7 +84,7 @@ class FirstWrites(PrivateTest):
                 qemu.qmp('device_add', driver='pc-dimm', id='dimm',
                          memdev='mem')
                 self.until(lambda: self.query(qemu)['mapped-now'] >=
-                           before + 64 * MIB, 'mapped')
+                           before + 63 * MIB, 'mapped')
                 self.until(lambda: not self.query(qemu)['owed'], 'at rest')
                 qemu.quit()
 
