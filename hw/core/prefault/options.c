@@ -21,33 +21,49 @@
 /* A larger number is a typing error: no host has more CPUs */
 #define THREADS_MAX 4096
 
-/* An option that takes a mode; the class property's opaque */
-typedef struct ModeOption {
-    const char *option;
+/* An option that takes one of some words; the class property's opaque */
+typedef struct WordOption {
+    const char *option;         /* where it is given, if that matters */
+    const QEnumLookup *words;
+    const char *valid;          /* all of them, for an error */
     bool given;
-    PrefaultMode mode;
-} ModeOption;
+    int value;
+} WordOption;
 
-static ModeOption options_accel = { .option = "-accel" };
-static ModeOption options_machine = { .option = "-machine" };
+#define MODE_OPTION(where) {                    \
+    .option = where,                            \
+    .words = &PrefaultMode_lookup,              \
+    .valid = "on, off, auto and background",    \
+}
+
+static WordOption options_accel = MODE_OPTION("-accel");
+static WordOption options_machine = MODE_OPTION("-machine");
+static WordOption options_keep = {
+    .words = &PrefaultKeep_lookup,
+    .valid = "on, off, auto and lock",
+    .value = PREFAULT_KEEP_AUTO,
+};
+static WordOption options_restore = {
+    .words = &PrefaultRestore_lookup,
+    .valid = "hold, background, none and auto",
+    .value = PREFAULT_RESTORE_AUTO,
+};
 static unsigned options_threads;
 static bool options_no_check;
-static PrefaultKeep options_keep = PREFAULT_KEEP_AUTO;
 static bool options_unlocked;
-static PrefaultRestore options_restore;
 
 PrefaultMode prefault_options_mode(Error **errp)
 {
     if (options_accel.given && options_machine.given &&
-        options_accel.mode != options_machine.mode) {
+        options_accel.value != options_machine.value) {
         error_setg(errp, "%s prefault=%s and %s prefault=%s differ: give one "
                    "of them, or the same twice",
                    options_machine.option,
-                   PrefaultMode_str(options_machine.mode),
-                   options_accel.option, PrefaultMode_str(options_accel.mode));
+                   PrefaultMode_str(options_machine.value),
+                   options_accel.option, PrefaultMode_str(options_accel.value));
         return PREFAULT_MODE_OFF;
     }
-    return options_machine.given ? options_machine.mode : options_accel.mode;
+    return options_machine.given ? options_machine.value : options_accel.value;
 }
 
 bool prefault_is_wanted(void)
@@ -67,8 +83,8 @@ bool prefault_options_check(void)
 
 PrefaultKeep prefault_options_keep(void)
 {
-    return options_unlocked && options_keep == PREFAULT_KEEP_LOCK
-           ? PREFAULT_KEEP_ON : options_keep;
+    return options_unlocked && options_keep.value == PREFAULT_KEEP_LOCK
+           ? PREFAULT_KEEP_ON : options_keep.value;
 }
 
 void prefault_options_set_unlocked(bool unlocked)
@@ -78,7 +94,7 @@ void prefault_options_set_unlocked(bool unlocked)
 
 PrefaultRestore prefault_options_restore(void)
 {
-    return options_restore;
+    return options_restore.value;
 }
 
 /* Options are fixed once the machine is complete: their mode is then in use */
@@ -92,12 +108,13 @@ static bool options_may_change(const char *name, Error **errp)
     return true;
 }
 
-static void options_get_mode(Object *obj, Visitor *v, const char *name,
+static void options_get_word(Object *obj, Visitor *v, const char *name,
                              void *opaque, Error **errp)
 {
-    ModeOption *option = opaque;
+    WordOption *option = opaque;
+    int value = option->value;
 
-    visit_type_PrefaultMode(v, name, &option->mode, errp);
+    visit_type_enum(v, name, &value, option->words, errp);
 }
 
 /* Returns the number of a word, or -1; @valid: all of them, for the error */
@@ -129,15 +146,14 @@ bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
     return parsed >= 0;
 }
 
-static void options_set_mode(Object *obj, Visitor *v, const char *name,
+static void options_set_word(Object *obj, Visitor *v, const char *name,
                              void *opaque, Error **errp)
 {
-    ModeOption *option = opaque;
-    int parsed = options_parse(v, name, &PrefaultMode_lookup,
-                               "on, off, auto and background", errp);
+    WordOption *option = opaque;
+    int parsed = options_parse(v, name, option->words, option->valid, errp);
 
     if (parsed >= 0) {
-        option->mode = parsed;
+        option->value = parsed;
         option->given = true;
     }
 }
@@ -169,36 +185,6 @@ static void options_set_threads(Object *obj, Visitor *v, const char *name,
     options_threads = value;
 }
 
-static void options_get_keep(Object *obj, Visitor *v, const char *name,
-                             void *opaque, Error **errp)
-{
-    visit_type_PrefaultKeep(v, name, &options_keep, errp);
-}
-
-static void options_set_keep(Object *obj, Visitor *v, const char *name,
-                             void *opaque, Error **errp)
-{
-    int parsed = options_parse(v, name, &PrefaultKeep_lookup,
-                               "on, off, auto and lock", errp);
-
-    options_keep = parsed < 0 ? options_keep : parsed;
-}
-
-static void options_get_restore(Object *obj, Visitor *v, const char *name,
-                                void *opaque, Error **errp)
-{
-    visit_type_PrefaultRestore(v, name, &options_restore, errp);
-}
-
-static void options_set_restore(Object *obj, Visitor *v, const char *name,
-                                void *opaque, Error **errp)
-{
-    int parsed = options_parse(v, name, &PrefaultRestore_lookup,
-                               "hold, background, none and auto", errp);
-
-    options_restore = parsed < 0 ? options_restore : parsed;
-}
-
 static bool options_get_check(Object *obj, Error **errp)
 {
     return !options_no_check;
@@ -211,10 +197,10 @@ static void options_set_check(Object *obj, bool value, Error **errp)
     }
 }
 
-static void options_add_common(ObjectClass *oc, ModeOption *option)
+static void options_add_common(ObjectClass *oc, WordOption *mode)
 {
-    object_class_property_add(oc, "prefault", "PrefaultMode", options_get_mode,
-                              options_set_mode, NULL, option);
+    object_class_property_add(oc, "prefault", "PrefaultMode", options_get_word,
+                              options_set_word, NULL, mode);
     object_class_property_set_description(
         oc, "prefault",
         "Populate guest memory and map it in stage-2 page tables before the "
@@ -226,14 +212,15 @@ static void options_add_common(ObjectClass *oc, ModeOption *option)
         "Look at the host's limits before guest memory is taken, and stop "
         "before the kernel has to kill (default: on)");
     object_class_property_add(oc, "prefault-keep", "PrefaultKeep",
-                              options_get_keep, options_set_keep, NULL, NULL);
+                              options_get_word, options_set_word, NULL,
+                              &options_keep);
     object_class_property_set_description(
         oc, "prefault-keep",
         "Keep the host from taking mappings away (default: auto, where that "
         "costs the guest nothing; lock: pin the memory, too)");
     object_class_property_add(oc, "prefault-restore", "PrefaultRestore",
-                              options_get_restore, options_set_restore, NULL,
-                              NULL);
+                              options_get_word, options_set_word, NULL,
+                              &options_restore);
     object_class_property_set_description(
         oc, "prefault-restore",
         "What a restored or migrated guest waits for (default: auto, hold if "
