@@ -57,13 +57,18 @@ static uint64_t keep_pinnable(const PrefaultMemory *memory)
     return bytes;
 }
 
+bool prefault_memory_begin_pinning(const PrefaultMemory *memory, Error **errp)
+{
+    return prefault_pins_begin(keep_pinnable(memory), errp);
+}
+
 bool prefault_memory_keep(const PrefaultMemory *memory, PrefaultKeep keep,
                           uint64_t *balanced, Error **errp)
 {
     *balanced = keep == PREFAULT_KEEP_OFF
                 ? 0 : keep_all_of(memory, keep != PREFAULT_KEEP_AUTO);
     return keep != PREFAULT_KEEP_LOCK ||
-           prefault_pins_begin(keep_pinnable(memory), errp);
+           prefault_memory_begin_pinning(memory, errp);
 }
 
 bool prefault_memory_may_be_written(void)

@@ -10,6 +10,17 @@
 #include "memory.h"
 
 /**
+ * prefault_memory_begin_pinning: from now on this memory may be pinned
+ * @memory: the plan
+ * @errp: as for prefault_pins_begin(), after which each pin fails as well
+ *
+ * Context: BQL.
+ *
+ * Returns: false if it cannot be pinned.
+ */
+bool prefault_memory_begin_pinning(const PrefaultMemory *memory, Error **errp);
+
+/**
  * prefault_memory_keep: the host is to leave this memory where it is
  * @memory: read with places
  * @keep: what is done: off: nothing; on: NUMA balancing and KSM leave all of it
@@ -17,7 +28,7 @@
  *        only, so that NUMA balancing would have nothing to move; lock: as on,
  *        and from now on it may be pinned
  * @balanced: filled with the bytes that NUMA balancing goes on to work on
- * @errp: as for prefault_pins_begin(), after which each pin fails as well
+ * @errp: as for prefault_memory_begin_pinning()
  *
  * Memory with a policy of its own has none of NUMA balancing; KSM is told for
  * all.

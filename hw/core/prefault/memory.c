@@ -41,13 +41,14 @@ typedef struct MemoryReader {
  * cannot tell.  While memory is pinned (by us, or for VFIO) it gives nothing
  * back, whatever its device says.
  */
-static bool memory_is_ballooned(void)
+bool prefault_memory_is_ballooned(void)
 {
     const MachineState *machine = current_machine;
     uint64_t dimms = machine->device_memory ? machine->device_memory->dimm_size
                                             : 0;
     g_autoptr(BalloonInfo) info = qmp_query_balloon(NULL);
 
+    assert(bql_locked());
     return info && info->actual < machine->ram_size + dimms &&
            !prefault_watch_has_returned() && !ram_block_discard_is_disabled();
 }
@@ -55,7 +56,8 @@ static bool memory_is_ballooned(void)
 /* Reasons not to populate any memory for the time being */
 static uint32_t memory_traits(void)
 {
-    return (memory_is_ballooned() ? BIT(PREFAULT_SKIP_REASON_BALLOON) : 0) |
+    return (prefault_memory_is_ballooned()
+            ? BIT(PREFAULT_SKIP_REASON_BALLOON) : 0) |
            (migration_in_incoming_postcopy() ?
             BIT(PREFAULT_SKIP_REASON_POSTCOPY) : 0) |
            (migration_in_bg_snapshot() ?
@@ -183,7 +185,7 @@ static bool memory_must_be_present(PrefaultOwedReason reason)
 {
     return !prefault_ledger_populates(reason) ||
            (memory_is_all(reason) &&
-            (prefault_watch_has_returned() || memory_is_ballooned()));
+            (prefault_watch_has_returned() || prefault_memory_is_ballooned()));
 }
 
 /* Much memory, that is, and not from a vCPU that waits for it */
@@ -227,8 +229,8 @@ static void memory_read_more(MemoryReader *reader, MemoryRegion *more)
     memory_add_section(reader, &section, memory_region_has_guest_memfd(more));
 }
 
-static void memory_read(PrefaultMemory *memory, const GArray *debts,
-                        MemoryRegion *more)
+void prefault_memory_read_with(PrefaultMemory *memory, const GArray *debts,
+                               MemoryRegion *more)
 {
     g_autoptr(GArray) sections =
         g_array_new(false, false, sizeof(PrefaultSection));
@@ -259,13 +261,7 @@ static void memory_read(PrefaultMemory *memory, const GArray *debts,
 
 void prefault_memory_read(PrefaultMemory *memory, const GArray *debts)
 {
-    memory_read(memory, debts, NULL);
-}
-
-void prefault_memory_read_with(PrefaultMemory *memory, const GArray *debts,
-                               MemoryRegion *more)
-{
-    memory_read(memory, debts, more);
+    prefault_memory_read_with(memory, debts, NULL);
 }
 
 void prefault_memory_clear(PrefaultMemory *memory)
@@ -355,12 +351,6 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
     }
     return prefault_room_new((PrefaultBacking *)backings->data, backings->len,
                              all, "");
-}
-
-bool prefault_memory_is_ballooned(void)
-{
-    assert(bql_locked());
-    return memory_is_ballooned();
 }
 
 bool prefault_memory_may_be_populated(void)

@@ -60,13 +60,12 @@ static bool setup_memory(Error **errp)
 static bool setup_pins(Error **errp)
 {
     g_auto(PrefaultMemory) memory = {};
-    uint64_t balanced;
 
     if (prefault_options_keep() != PREFAULT_KEEP_LOCK) {
         return true;
     }
     prefault_memory_read(&memory, NULL);
-    return prefault_memory_keep(&memory, PREFAULT_KEEP_LOCK, &balanced, errp);
+    return prefault_memory_begin_pinning(&memory, errp);
 }
 
 static void setup_machine_done(Notifier *notifier, void *data)
