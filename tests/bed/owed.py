@@ -12,6 +12,9 @@ MIB = 1 << 20
 NOT_OURS = 8 * MIB
 
 TIMER = re.compile(r'^(\S+)Z prefault_background_timer owed (\d+) active 1$', re.M)
+# What each vCPU maps on its own thread
+MAPPED = re.compile(r'^\S+Z kvm_own_thread_map CPU (\d+): .* mapped (0x\w+)',
+                    re.M)
 FINISH = re.compile(r'^(\S+)Z prefault_background_finish .* owed 0$', re.M)
 
 
@@ -24,8 +27,9 @@ class Owing:
         self.machine = machine
         self.qemu = machine.guest(
             '-msg', 'timestamp=on', '-D', self.log, '-trace',
-            'prefault_background_*', machine='pc', kernel=True, wait=True,
-            mem=f'{mib}M', smp=vcpus, paused=True,
+            'prefault_background_*', '-trace', 'kvm_own_thread_map',
+            machine='pc', kernel=True, wait=True, mem=f'{mib}M', smp=vcpus,
+            paused=True,
             accel=f'kvm,prefault=on,slot-zap-all=on,prefault-threads={threads}')
         self.qemu.qmp('cont')
         self.qemu.wait_text('READY', 120)
@@ -48,6 +52,13 @@ class Owing:
         """All mappings are gone, and not yet back; returns the query."""
         self.qemu.flip_pam()
         return self.query()
+
+    def shares(self):
+        """What each vCPU has mapped since QEMU began [bytes]: {index: bytes}."""
+        shares = {}
+        for cpu, mapped in MAPPED.findall(self.machine.read(self.log)):
+            shares[int(cpu)] = shares.get(int(cpu), 0) + int(mapped, 0)
+        return shares
 
     def seconds(self):
         """How long it takes to map all memory again, by QEMU's clock."""

@@ -8,8 +8,8 @@ from common import BedTest, MIB, THP
 
 MIB_OF_RAM = 128
 PAIRS = 3
-# tests/bench/run has the bar of 1.6; here other tests share the CPUs
-FASTER = 1.2
+# Of what is mapped again; each takes the next part when it is done with one
+SHARE = 0.2
 # By the guest's clock: a vCPU that maps leaves it for 0.1 ms at a time
 MUCH_SLOWER = 20
 
@@ -36,7 +36,11 @@ class Background(BedTest):
         self.assertLessEqual(faults, 2)
 
     def test_two_vcpus_side_by_side(self):
-        """Two vCPUs map what was dropped faster than one."""
+        """Each of two vCPUs maps its share of what was dropped.
+
+        How much faster that is has its bar in tests/bench/run: here other
+        tests, and on some hosts other machines, share the CPUs.
+        """
         one, two = self.owing(threads=1), self.owing(threads=2)
         pairs = [(one.seconds(), two.seconds()) for _ in range(PAIRS)]
         faster = statistics.median(a / b for a, b in pairs)
@@ -44,7 +48,11 @@ class Background(BedTest):
               f'vCPU and by two: '
               f'{", ".join(f"{a:.2f} s and {b:.2f} s" for a, b in pairs)}: '
               f'{faster:.2f} times as fast')
-        self.assertGreater(faster, FASTER)
+        self.assertEqual(set(one.shares()), {0})
+        shares = two.shares()
+        for vcpu in 0, 1:
+            self.assertGreater(shares.get(vcpu, 0),
+                               SHARE * sum(shares.values()), shares)
 
     def test_the_guest_hardly_feels_it(self):
         """It writes its memory meanwhile; by its own clock."""

@@ -50,6 +50,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,15 +82,26 @@ static int shrunk_pre_fault(int fd, void *arg, unsigned long most)
     return result;
 }
 
-/* What KVM still has to do with the last exit, a read of MMIO for instance */
+/*
+ * What KVM still has to do with the last exit, a read of MMIO for instance.  A
+ * kick of this thread is a signal that sets immediate_exit: it has to wait, or it
+ * would be lost, and QEMU sends no other until this one was seen.
+ */
 static int complete_last_exit(int fd, struct kvm_run *run)
 {
-    unsigned char immediate_exit = run->immediate_exit;
-    int result;
+    unsigned char immediate_exit;
+    sigset_t all, before;
+    int result, error;
 
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    immediate_exit = run->immediate_exit;
     run->immediate_exit = 1;
     result = REAL(ioctl)(fd, KVM_RUN, 0);
+    error = errno;
     run->immediate_exit = immediate_exit;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
     return result;
 }
 
