@@ -174,5 +174,4 @@ static const PrefaultBackend backend_kvm = {
 void kvm_prefault_class_init(ObjectClass *oc)
 {
     prefault_accel_class_init(oc, &backend_kvm);
-    kvm_slot_zap_class_init(oc);
 }

@@ -11,7 +11,6 @@
 #include "hw/qdev-core.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-common.h"
-#include "qapi/qapi-visit-common.h"
 #include "qemu/error-report.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
@@ -24,30 +23,7 @@
 #define WHAT_IS_KNOWN "with the quirk disabled, some guest was seen unstable " \
     "with an assigned Nvidia GPU, and why was never found"
 
-static OnOffAuto slot_zap_wanted = ON_OFF_AUTO_AUTO;
 static bool slot_zap_in_force;
-
-static void slot_zap_get(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    visit_type_OnOffAuto(v, name, &slot_zap_wanted, errp);
-}
-
-static void slot_zap_set(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    prefault_set_on_off_auto(v, name, &slot_zap_wanted, errp);
-}
-
-void kvm_slot_zap_class_init(ObjectClass *oc)
-{
-    object_class_property_add(oc, "slot-zap-all", "OnOffAuto",
-                              slot_zap_get, slot_zap_set, NULL, NULL);
-    object_class_property_set_description(
-        oc, "slot-zap-all",
-        "With prefault: let KVM drop all mappings of guest memory when one "
-        "memslot is deleted (auto: only if a VFIO device is present)");
-}
 
 #ifdef TARGET_I386
 static bool slot_zap_quirk_exists(void)
@@ -112,12 +88,13 @@ static void slot_zap_watch_devices(void)
 
 bool kvm_slot_zap_set_up(Error **errp)
 {
+    OnOffAuto wanted = prefault_slot_zap_all();
     bool vfio = slot_zap_has_vfio();
 
     assert(bql_locked());
     slot_zap_in_force = slot_zap_quirk_exists();
-    if (!slot_zap_in_force || slot_zap_wanted == ON_OFF_AUTO_ON ||
-        (slot_zap_wanted == ON_OFF_AUTO_AUTO && vfio)) {
+    if (!slot_zap_in_force || wanted == ON_OFF_AUTO_ON ||
+        (wanted == ON_OFF_AUTO_AUTO && vfio)) {
         return true;
     }
     if (slot_zap_quirk_can_be_disabled() && slot_zap_quirk_disable()) {
@@ -126,7 +103,7 @@ bool kvm_slot_zap_set_up(Error **errp)
         if (vfio) {
             warn_report("slot-zap-all=off with a VFIO device: " WHAT_IS_KNOWN);
         }
-    } else if (slot_zap_wanted == ON_OFF_AUTO_OFF) {
+    } else if (wanted == ON_OFF_AUTO_OFF) {
         error_setg(errp, "slot-zap-all=off: KVM cannot disable "
                    "KVM_X86_QUIRK_SLOT_ZAP_ALL, which takes Linux 6.12 or "
                    "later; slot-zap-all=auto does without");

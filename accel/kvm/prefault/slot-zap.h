@@ -15,16 +15,6 @@
 #ifndef ACCEL_KVM_PREFAULT_SLOT_ZAP_H
 #define ACCEL_KVM_PREFAULT_SLOT_ZAP_H
 
-#include "qom/object.h"
-
-/**
- * kvm_slot_zap_class_init: give the KVM accelerator its slot-zap-all property
- * @oc: class of the KVM accelerator
- *
- * Context: class initialisation.
- */
-void kvm_slot_zap_class_init(ObjectClass *oc);
-
 /**
  * kvm_slot_zap_set_up: disable the quirk if slot-zap-all and the host allow it
  * @errp: set if slot-zap-all=off was given and KVM cannot do that

@@ -48,6 +48,11 @@ static WordOption options_restore = {
     .valid = "hold, background, none and auto",
     .value = PREFAULT_RESTORE_AUTO,
 };
+static WordOption options_slot_zap = {
+    .words = &OnOffAuto_lookup,
+    .valid = "on, off and auto",
+    .value = ON_OFF_AUTO_AUTO,
+};
 static unsigned options_threads;
 static bool options_no_check;
 static bool options_unlocked;
@@ -97,6 +102,11 @@ PrefaultRestore prefault_options_restore(void)
     return options_restore.value;
 }
 
+OnOffAuto prefault_slot_zap_all(void)
+{
+    return options_slot_zap.value;
+}
+
 /* Options are fixed once the machine is complete: their mode is then in use */
 static bool options_may_change(const char *name, Error **errp)
 {
@@ -117,45 +127,25 @@ static void options_get_word(Object *obj, Visitor *v, const char *name,
     visit_type_enum(v, name, &value, option->words, errp);
 }
 
-/* Returns the number of a word, or -1; @valid: all of them, for the error */
-static int options_parse(Visitor *v, const char *name, const QEnumLookup *words,
-                         const char *valid, Error **errp)
+static void options_set_word(Object *obj, Visitor *v, const char *name,
+                             void *opaque, Error **errp)
 {
+    WordOption *option = opaque;
     g_autofree char *str = NULL;
     int value;
 
     /* As a string, for an error that lists the values that would work */
     if (!options_may_change(name, errp) ||
         !visit_type_str(v, name, &str, errp)) {
-        return -1;
+        return;
     }
-    value = qapi_enum_parse(words, str, -1, NULL);
+    value = qapi_enum_parse(option->words, str, -1, NULL);
     if (value < 0) {
-        error_setg(errp, "%s=%s is none of %s", name, str, valid);
+        error_setg(errp, "%s=%s is none of %s", name, str, option->valid);
+        return;
     }
-    return value;
-}
-
-bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
-                              Error **errp)
-{
-    int parsed = options_parse(v, name, &OnOffAuto_lookup, "on, off and auto",
-                               errp);
-
-    *value = parsed < 0 ? *value : parsed;
-    return parsed >= 0;
-}
-
-static void options_set_word(Object *obj, Visitor *v, const char *name,
-                             void *opaque, Error **errp)
-{
-    WordOption *option = opaque;
-    int parsed = options_parse(v, name, option->words, option->valid, errp);
-
-    if (parsed >= 0) {
-        option->value = parsed;
-        option->given = true;
-    }
+    option->value = value;
+    option->given = true;
 }
 
 static void options_get_threads(Object *obj, Visitor *v, const char *name,
@@ -197,7 +187,8 @@ static void options_set_check(Object *obj, bool value, Error **errp)
     }
 }
 
-static void options_add_common(ObjectClass *oc, WordOption *mode)
+/* The accelerator has them all, and so has the machine, which libvirt can set */
+static void options_add(ObjectClass *oc, WordOption *mode)
 {
     object_class_property_add(oc, "prefault", "PrefaultMode", options_get_word,
                               options_set_word, NULL, mode);
@@ -226,11 +217,6 @@ static void options_add_common(ObjectClass *oc, WordOption *mode)
         "What a restored or migrated guest waits for (default: auto, hold if "
         "it comes from a file and background if by a socket; none: no "
         "prefault)");
-}
-
-void prefault_options_add_to_accel(ObjectClass *oc)
-{
-    options_add_common(oc, &options_accel);
     object_class_property_add(oc, "prefault-threads", "uint32",
                               options_get_threads, options_set_threads, NULL,
                               NULL);
@@ -238,9 +224,21 @@ void prefault_options_add_to_accel(ObjectClass *oc)
         oc, "prefault-threads",
         "Threads that prefault guest memory (default: as many as CPUs that "
         "QEMU may use, one for each 64 MiB at most)");
+    object_class_property_add(oc, "slot-zap-all", "OnOffAuto",
+                              options_get_word, options_set_word, NULL,
+                              &options_slot_zap);
+    object_class_property_set_description(
+        oc, "slot-zap-all",
+        "With prefault: let KVM drop all mappings of guest memory when one "
+        "memslot is deleted (auto: only if a VFIO device is present)");
+}
+
+void prefault_options_add_to_accel(ObjectClass *oc)
+{
+    options_add(oc, &options_accel);
 }
 
 void prefault_options_add_to_machine(ObjectClass *oc)
 {
-    options_add_common(oc, &options_machine);
+    options_add(oc, &options_machine);
 }

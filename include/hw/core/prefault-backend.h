@@ -77,18 +77,13 @@ typedef struct PrefaultBackend {
 void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend);
 
 /**
- * prefault_set_on_off_auto: set an option that takes on, off or auto
- * @v: the visitor that has the user's value
- * @name: of the option
- * @value: filled with the user's value; left alone on failure
+ * prefault_slot_zap_all: may all mappings go when one memslot is deleted?
  *
- * Context: BQL.
+ * Context: BQL, after the options were read.
  *
- * Returns: false if the value is none of the three, or if it is too late
- * because the machine is complete.
+ * Returns: the value of slot-zap-all, auto if none was given.
  */
-bool prefault_set_on_off_auto(Visitor *v, const char *name, OnOffAuto *value,
-                              Error **errp);
+OnOffAuto prefault_slot_zap_all(void);
 
 /**
  * prefault_is_wanted: was a mode other than off chosen?
