@@ -22,7 +22,8 @@ import ours
 # other.  A new file gets a word, one that went away loses it.
 FLOORS = {
     'hw/core/prefault': '''
-        hmp qmp setup
+        qmp
+        hmp setup
         lifecycle managed plug
         behind
         background due early hold report reset

@@ -54,7 +54,8 @@ class Hold(BedTest):
     def test_nothing_is_touched_before_cont(self):
         qemu = self.guest()
         time.sleep(1)
-        self.assertEqual(self.query(qemu), {'mode': 'on', 'status': 'none'})
+        self.assertEqual(self.query(qemu), {'mode': 'on', 'can-map': True,
+                                               'status': 'none'})
         self.assertEqual(self.run_state(qemu), 'prelaunch')
 
     def test_query_while_held(self):

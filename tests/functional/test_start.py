@@ -78,7 +78,8 @@ class Start(BedTest):
             with self.subTest(machine=machine, accel=accel):
                 qemu = self.launch(machine, accel, paused=True)
                 self.assertEqual(self.query(qemu),
-                                 {'mode': mode, 'status': 'none'})
+                                 {'mode': mode, 'can-map': True,
+                                  'status': 'none'})
                 qemu.qmp('cont')
                 qemu.wait_sweep()
                 self.assertEqual(qemu.faults() == 0, mode != 'off')
@@ -98,7 +99,7 @@ class Start(BedTest):
         qemu = self.launch('microvm,prefault=auto', 'tcg', cpu='max')
         qemu.wait_sweep()
         self.assertEqual(self.query(qemu), {
-            'mode': 'auto', 'status': 'none',
+            'mode': 'auto', 'can-map': False, 'status': 'none',
             'left-out': 'all: the KVM accelerator is not in use'})
         with self.assertRaisesRegex(bed.QmpError, 'is not prefaulted: the KVM '
                                     'accelerator is not in use'):
@@ -142,7 +143,8 @@ class Start(BedTest):
         """The query answers before there is a machine; the start is held."""
         qemu = self.launch('microvm', 'kvm,prefault=on', '-preconfig',
                            inject=SLOW)
-        self.assertEqual(self.query(qemu), {'mode': 'on', 'status': 'none'})
+        self.assertEqual(self.query(qemu), {'mode': 'on', 'can-map': True,
+                                               'status': 'none'})
         qemu.qmp('x-exit-preconfig')
         self.assert_held_until_ready(qemu)
 

@@ -40,6 +40,12 @@ void prefault_hold(PrefaultHold how)
     }
 }
 
+PrefaultHold prefault_hold_now(void)
+{
+    assert(bql_locked());
+    return hold.how;
+}
+
 PrefaultHold prefault_hold_drop(void)
 {
     PrefaultHold how = hold.how;

@@ -26,6 +26,13 @@ typedef enum PrefaultHold {
 void prefault_hold(PrefaultHold hold);
 
 /**
+ * prefault_hold_now: how is the guest held?
+ *
+ * Context: BQL.
+ */
+PrefaultHold prefault_hold_now(void);
+
+/**
  * prefault_hold_drop: forget the hold, without letting the guest go
  *
  * Context: BQL.

@@ -10,10 +10,12 @@
 #include "background.h"
 #include "counts.h"
 #include "due.h"
+#include "hold.h"
 #include "lifecycle.h"
 #include "options.h"
 #include "pins.h"
 #include "report.h"
+#include "setup.h"
 
 /* What is left out, and what went wrong */
 static void qmp_fill_in_words(const PrefaultView *view, PrefaultInfo *info)
@@ -40,6 +42,7 @@ PrefaultInfo *qmp_query_prefault(Error **errp)
     bool begun = view.status != PREFAULT_STATUS_NONE;
 
     info->mode = prefault_options_mode(NULL);
+    info->can_map = prefault_can_map();
     info->status = view.status;
     qmp_fill_in_words(&view, info);
     if (view.config.backend && (begun || prefault_due_exempt())) {
@@ -55,6 +58,8 @@ PrefaultInfo *qmp_query_prefault(Error **errp)
         info->has_trigger = true;
         info->trigger = view.trigger;
         prefault_report_figures(&view.figures, info);
+        info->has_holding = view.status == PREFAULT_STATUS_ACTIVE;
+        info->holding = prefault_hold_now() != PREFAULT_HOLD_NONE;
         info->has_mapped_now = prefault_counts_mapped(&info->mapped_now);
     }
     return info;

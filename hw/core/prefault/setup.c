@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/notify.h"
 #include "qapi/error.h"
 #include "system/runstate.h"
@@ -20,8 +21,16 @@
 #include "memory-keep.h"
 #include "memory.h"
 #include "options.h"
+#include "setup.h"
 
 static const PrefaultBackend *setup_offered;  /* NULL: no accelerator has one */
+
+bool prefault_can_map(void)
+{
+    assert(bql_locked());
+    return setup_offered && setup_offered->in_use() &&
+           setup_offered->can_map(NULL);
+}
 
 /* Returns false if memory cannot be mapped, or neither mapped nor populated */
 static bool setup_backend(PrefaultConfig *config, Error **errp)
@@ -68,6 +77,20 @@ static bool setup_pins(Error **errp)
     return prefault_memory_begin_pinning(&memory, errp);
 }
 
+/*
+ * A guest that comes from another host sees no difference, and is not turned
+ * away for what is a matter of its speed
+ */
+static void setup_take_incoming(PrefaultConfig *config)
+{
+    if (config->mode == PREFAULT_MODE_ON &&
+        runstate_check(RUN_STATE_INMIGRATE)) {
+        warn_report("prefault=on: %s; the guest is incoming, and is taken as "
+                    "with prefault=auto", config->cannot_map);
+        config->mode = PREFAULT_MODE_AUTO;
+    }
+}
+
 static void setup_machine_done(Notifier *notifier, void *data)
 {
     PrefaultConfig config = {};
@@ -85,6 +108,7 @@ static void setup_machine_done(Notifier *notifier, void *data)
     if (!setup_backend(&config, &err)) {
         config.cannot_map = g_strdup(error_get_pretty(err));
         advice = "; prefault=auto does what this host can do";
+        setup_take_incoming(&config);
     } else if (config.mode == PREFAULT_MODE_ON && !setup_memory(&err)) {
         advice = "; prefault=auto takes what there is, prefault-check=off does "
                  "not ask";
