@@ -27,11 +27,12 @@ from .machine import (BedMachine, Machine, OVMF_MACHINE, convert, release,
 from .host import HostMachine, cannot_prefault
 from .intel import IntelMachine
 from .domain import Domain
-from .libvirt import HostLibvirt, Libvirt, VirshError
+from .libvirt import HostLibvirt, Libvirt, LockingLibvirt, VirshError
 from .qemu import Qemu, QmpError, Sweep
 from .link import BedError, BedTimeout
 
 __all__ = ['BedMachine', 'IntelMachine', 'HostMachine', 'cannot_prefault',
            'Machine', 'OVMF_MACHINE', 'convert', 'release', 'shared', 'Qemu',
-           'QmpError', 'Sweep', 'Domain', 'Libvirt', 'HostLibvirt',
+           'QmpError', 'Sweep', 'Domain', 'Libvirt', 'LockingLibvirt',
+           'HostLibvirt',
            'VirshError', 'BedError', 'BedTimeout']

@@ -37,6 +37,7 @@ for path in etc/libvirt run/libvirt var/lib/libvirt var/cache/libvirt \\
     mount --bind $0/${path##*var/} /$path
 done
 %s
+%s
 exec /usr/sbin/virtqemud --pid-file $0/virtqemud.pid'''
 # The cgroups of domains of the same name are the same
 NO_CGROUPS = 'umount /sys/fs/cgroup'
@@ -84,11 +85,13 @@ class Libvirt:
     etc, run, log = 'etc/libvirt', 'run/libvirt', 'log/libvirt/qemu'
     pids = 'run/libvirt/qemu'
     env = {}
+    conf = QEMU_CONF
+    beside = ''                 # a command that is run before virtqemud
 
     def _daemon(self):
         """The command that becomes virtqemud."""
         return ['/bin/unshare', '-m', '/bin/sh', '-ec', SYSTEM % (
-            '' if self.number == 1 else NO_CGROUPS), self.folder]
+            '' if self.number == 1 else NO_CGROUPS, self.beside), self.folder]
 
     # The daemon
 
@@ -96,7 +99,7 @@ class Libvirt:
         """Its folders and configuration."""
         self._sh(f'mkdir -p {self.folder}/{self.etc} '
                  f'{self.folder}/{self.run}')
-        self.machine.write(f'{self.folder}/{self.etc}/qemu.conf', QEMU_CONF)
+        self.machine.write(f'{self.folder}/{self.etc}/qemu.conf', self.conf)
         self.machine.write(
             f'{self.folder}/{self.etc}/virtqemud.conf', DAEMON_CONF.format(
                 f'c7a5fdbd-edaf-9455-926a-d65c16db180{self.number}'))
@@ -193,6 +196,15 @@ class Libvirt:
         code, _, errors = self.machine.run('/bin/sh', '-ec', script)
         if code:
             raise BedError(f'{script}: {errors}')
+
+
+class LockingLibvirt(Libvirt):
+    """One whose domains take leases of their disks, from virtlockd."""
+
+    conf = QEMU_CONF + 'lock_manager = "lockd"\n'
+    # It outlives virtqemud, which knows it by its socket
+    beside = ('[ -e $0/virtlockd.pid ] || '
+              '/usr/sbin/virtlockd --daemon --pid-file $0/virtlockd.pid')
 
 
 class HostLibvirt(Libvirt):

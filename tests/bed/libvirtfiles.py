@@ -12,7 +12,8 @@ from pathlib import Path
 
 from .artifacts import libraries, paths, pristine_qemu, stripped
 
-WANTED = ('usr/sbin/virtqemud', 'usr/bin/virsh',
+WANTED = ('usr/sbin/virtqemud', 'usr/bin/virsh', 'usr/sbin/virtlockd',
+          'usr/lib*/**/lockd.so',
           'usr/lib*/**/libvirt_driver_qemu.so', 'usr/lib*/**/libvirt_iohelper',
           'usr/share/libvirt/cpu_map/*.xml', 'usr/share/libvirt/schemas/*.rng')
 # Wherever its build put them, in L1 they lie where the loader looks

@@ -34,9 +34,10 @@ XML = '''<domain type='{type}'
 '''
 
 
-def element(state):
+def element(state, attributes=''):
     """The setting in XML."""
-    return f"<kvm><prefault state='{state}'/></kvm>" if state else ''
+    return (f"<kvm><prefault state='{state}'{attributes}/></kvm>" if state
+            else '')
 
 
 def past_libvirt(state):
@@ -44,13 +45,20 @@ def past_libvirt(state):
     return f"<qemu:arg value='-machine'/><qemu:arg value='prefault={state}'/>"
 
 
-def slow(machine, milliseconds):
-    """Environment of a QEMU that takes so long for each 4 MiB it populates."""
-    rule = f'madvise:MADV_POPULATE_WRITE:delay-ms={milliseconds}'
+POPULATE = 'madvise:MADV_POPULATE_WRITE'
+
+
+def injecting(machine, *rules):
+    """Environment of a QEMU with rules of tests/inject."""
     return ''.join(f"<qemu:env name='{name}' value='{value}'/>"
                    for name, value in (
                        ('LD_PRELOAD', machine.path('inject.so')),
-                       ('PREFAULT_INJECT', rule)))
+                       ('PREFAULT_INJECT', ';'.join(rules))))
+
+
+def slow(machine, milliseconds):
+    """Environment of a QEMU that takes so long for each 4 MiB it populates."""
+    return injecting(machine, f'{POPULATE}:delay-ms={milliseconds}')
 
 
 class LibvirtTest(BedTest):
@@ -123,6 +131,14 @@ class LibvirtTest(BedTest):
         print(f'# note: {what}: {faults} faults in {sweep.pages} pages')
         self.assertGreater(sweep.pages, 0)
         return faults
+
+    def assert_events(self, watch, *details):
+        """libvirt.watch() saw these, and no others but definitions."""
+        def seen():
+            said = [line.text.split(': ')[-1] for line in watch.out]
+            return [event for event in said if event != 'Defined Added']
+        self.until(lambda: details[-1] in seen()[-1:], f'event {details[-1]}')
+        self.assertEqual(seen(), list(details))
 
     def assert_says(self, words, *command):
         """virsh fails with these words."""

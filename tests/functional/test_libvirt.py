@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from domains import LibvirtTest, past_libvirt, slow
+from domains import LibvirtTest, element, past_libvirt, slow
 
 BED = {'libvirt': True}
 
@@ -13,6 +13,9 @@ ALL = MIB_OF_RAM << 20
 LITTLE = 1 << 20
 HUGE = MIB_OF_RAM // 2
 
+UNPATCHED = '/prefault/unpatched/bin/qemu-system-x86_64'
+STATES = ['on', 'off', 'auto', 'background']
+
 # Parts of a domain, and what define or start says
 REFUSED = (
     ('state', dict(prefault='perhaps'),
@@ -21,9 +24,12 @@ REFUSED = (
     ('tcg', dict(type='qemu', cpu='maximum'),
      "unsupported configuration: prefault is only supported with domains of "
      "type 'kvm', this one is of type 'qemu'"),
-    ('old', dict(emulator='/prefault/unpatched/bin/qemu-system-x86_64'),
+    ('old', dict(emulator=UNPATCHED),
      "unsupported configuration: prefault is not available with this QEMU "
-     "binary '/prefault/unpatched/bin/qemu-system-x86_64'"),
+     f"binary '{UNPATCHED}'"),
+    ('threads', dict(features=element('on', " threads='0'")),
+     "XML error: Invalid value for attribute 'threads' in element 'prefault': "
+     "Zero is not permitted"),
 )
 
 
@@ -75,13 +81,52 @@ class FromXml(LibvirtTest):
                          figures['prefault.bytes.total'])
         self.assertEqual(self.sweep_of(domain, 'restored'), 0)
 
+    def test_attributes(self):
+        """Each is an option of QEMU's, and comes out of it again."""
+        attributes = (" threads='1' slotZapAll='on' keep='lock' "
+                      "restore='none'")
+        domain = self.started('attributes', features=element(
+            'auto', attributes))
+        self.assertIn(f"<prefault state='auto'{attributes}/>",
+                      domain.dumpxml())
+        self.assertIn('-accel kvm,prefault=auto,prefault-threads=1,'
+                      'slot-zap-all=on,prefault-keep=lock,'
+                      'prefault-restore=none', domain.argv)
+        figures = domain.stats('prefault')
+        self.assertEqual(figures['prefault.threads'], 1)
+        # libvirt has lifted RLIMIT_MEMLOCK
+        self.assertGreaterEqual(figures['prefault.bytes.locked'],
+                                figures['prefault.bytes.total'])
+        retention = self.query(domain)['retention']
+        self.assertEqual(retention['keep'], 'lock')
+        self.assertTrue(retention['slot-zap-all'])
+
+    def test_domain_capabilities(self):
+        """What this host can do, of each QEMU."""
+        for emulator, wanted in (
+                (self.libvirt.emulator, STATES),
+                (UNPATCHED, None)):
+            with self.subTest(emulator):
+                said = self.libvirt.virsh('domcapabilities', '--emulatorbin',
+                                          emulator)
+                found = re.search(r"<prefault supported='yes'>.*?</prefault>",
+                                  said, re.S)
+                self.assertEqual(found and re.findall('<value>(.+)</value>',
+                                                      found[0]), wanted)
+
     def test_off(self):
-        """QEMU is told, and the guest takes the faults."""
+        """QEMU's own default, and the guest takes the faults."""
         domain = self.running('off', 'off', mem=MIB_OF_RAM)
-        self.assertIn('-accel kvm,prefault=off', domain.argv)
+        self.assertIn('-accel kvm', domain.argv)
         self.assertEqual(domain.stats('prefault')['prefault.mode'], 'off')
         self.assertGreaterEqual(
             self.sweep_of(domain, "<prefault state='off'/>"), HUGE - 4)
+
+    def test_off_with_a_qemu_without_it(self):
+        """Who writes the default down gets the default."""
+        domain = self.running('stock', 'off', emulator=self.libvirt.install(
+            UNPATCHED, 'stock'))
+        self.assertIn("<prefault state='off'/>", domain.dumpxml())
 
     def test_what_is_refused(self):
         """One message each, by define or start, and no QEMU."""

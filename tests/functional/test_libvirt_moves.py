@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Save and restore, snapshots and migration keep the setting."""
+"""Save and restore, snapshots and migration keep the setting, or change it."""
 import unittest
 
-from domains import LibvirtTest, slow
+from domains import LibvirtTest, injecting, slow
 import bed
 
 BED = {'libvirt': True}
 
-DIFFERS = ("State of KVM feature 'prefault' differs: source: 'on', "
-           "destination: 'off'")
+COMMANDLINE = ("<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/"
+               "qemu/1.0'>{}</qemu:commandline>")
+EARLY = ("domain 'early' is starting up, its memory is being mapped: wait until "
+         "it runs, or suspend it")
 ON, OFF = "<prefault state='on'/>", "<prefault state='off'/>"
 
 
@@ -23,17 +25,25 @@ class Moves(LibvirtTest):
         self.assertIn('-accel kvm,prefault=on', domain.argv)
         self.assertEqual(domain.stats('prefault')['prefault.mode'], 'on')
 
+    def assert_changed(self, domain):
+        """It runs without prefault; the guest saw nothing of that."""
+        self.runs(domain)
+        self.assertIn(OFF, domain.dumpxml())
+        self.assertEqual(domain.stats('prefault')['prefault.mode'], 'off')
+
     def test_save_and_restore(self):
-        """And it cannot be changed on the way."""
+        """The setting is no guest ABI: other XML changes it."""
         path, xml = map(self.machine.scratch, ('saved', 'other.xml'))
         domain = self.started('saves')
         domain.virsh('save', path)
         saved = self.libvirt.virsh('save-image-dumpxml', path)
         self.assertIn(ON, saved)
-        self.machine.write(xml, saved.replace(ON, OFF))
-        self.assert_says(DIFFERS, 'restore', path, '--xml', xml)
         self.libvirt.virsh('restore', path)
         self.assert_kept(domain, 'restored')
+        domain.virsh('save', path)
+        self.machine.write(xml, saved.replace(ON, OFF))
+        self.libvirt.virsh('restore', path, '--xml', xml)
+        self.assert_changed(domain)
 
     def test_snapshot(self):
         """Of memory, reverted."""
@@ -61,21 +71,49 @@ class Moves(LibvirtTest):
         return there
 
     def test_migration(self):
-        """To another daemon, and no other setting is taken there."""
+        """To another daemon, with the setting as it was."""
         domain = self.started('moves')
-        xml = self.machine.scratch('other.xml')
-        self.machine.write(xml, domain.dumpxml('--migratable').replace(ON, OFF))
-        with self.assertRaisesRegex(bed.VirshError, DIFFERS):
-            self.migrate(domain, '--xml', xml)
-        self.assertEqual(domain.state(), ('running', 'booted'))
         self.assert_kept(self.migrate(domain), 'migrated')
 
-    def test_migration_while_the_start_is_held(self):
-        """A paused domain comes over, and resumes."""
-        domain = self.define('early', variables=slow(self.machine, 1000))
+    def test_migration_with_another_setting(self):
+        """As for a host that cannot prefault: the setting is no guest ABI."""
+        domain = self.started('changes')
+        xml = self.machine.scratch('other.xml')
+        self.machine.write(xml, domain.dumpxml('--migratable').replace(ON, OFF))
+        self.assert_changed(self.migrate(domain, '--xml', xml))
+
+    def test_migration_to_a_host_that_cannot_map(self):
+        """It is taken as with 'auto' there, and the domain's log says so."""
+        domain = self.started('lesser')
+        xml = self.machine.scratch('other.xml')
+        # Only QEMU on the other side has the environment
+        self.machine.write(xml, domain.dumpxml('--migratable').replace(
+            '</domain>', COMMANDLINE.format(injecting(
+                self.machine, 'ioctl:KVM_CHECK_EXTENSION/236:return=0')) +
+            '</domain>'))
+        there = self.migrate(domain, '--xml', xml)
+        self.runs(there)
+        self.assertIn('prefault=on: KVM cannot map guest memory in advance',
+                      there.log)
+        self.assertIn('its memory cannot be mapped',
+                      there.stats('prefault')['prefault.left_out'])
+
+    def early(self, name):
+        """A domain whose start is held, for long."""
+        domain = self.define(name, variables=slow(self.machine, 1000))
         domain.virsh('start')
+        self.assertEqual(domain.state(), ('paused', 'starting up'))
+        return domain
+
+    def test_migration_while_the_start_is_held(self):
+        """Refused: it would stay paused there.  Suspended, it comes over."""
+        domain = self.early('early')
+        with self.assertRaisesRegex(bed.VirshError, EARLY):
+            self.migrate(domain)
+        self.assertEqual(domain.state(), ('paused', 'starting up'))
+        domain.virsh('suspend')
         there = self.migrate(domain)
-        self.assertEqual(there.state()[0], 'paused')
+        self.assertEqual(there.state(), ('paused', 'user'))
         there.virsh('resume')
         there.wait_text('READY')
         self.assertEqual(there.stats('prefault')['prefault.trigger'],

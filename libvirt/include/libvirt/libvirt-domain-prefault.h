@@ -2,8 +2,10 @@
 /*
  * libvirt-domain-prefault.h: the statistics of the group VIR_DOMAIN_STATS_PREFAULT
  *
- * Figures other than mode, status, left_out and those of slots, refill and
- * conversions are of the last run, and are there once a run was started.
+ * Figures other than mode, status, left_out, bytes.owed and those of slots,
+ * refill, lost and conversions are of the last run, and are there once a run was
+ * started.  Upstream's libvirt has none of them: where a comment says since
+ * which version, it is the first one that prefault 0.1 was built on.
  */
 
 #ifndef LIBVIRT_DOMAIN_PREFAULT_H
@@ -16,7 +18,8 @@
 /**
  * VIR_DOMAIN_STATS_PREFAULT_MODE:
  *
- * What QEMU was told on its command line as string: 'off', 'on' or 'auto'.
+ * What QEMU was told on its command line as string: 'off', 'on',
+ * 'auto' or 'background'.
  *
  * Since: 11.3.0
  */
@@ -41,6 +44,16 @@
  * Since: 11.3.0
  */
 # define VIR_DOMAIN_STATS_PREFAULT_TRIGGER "prefault.trigger"
+
+/**
+ * VIR_DOMAIN_STATS_PREFAULT_HOLDING:
+ *
+ * Whether the guest waits for the run, and goes on once it has ended, as
+ * boolean.  Only while the status is active.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_HOLDING "prefault.holding"
 
 /**
  * VIR_DOMAIN_STATS_PREFAULT_ERROR:
@@ -238,6 +251,45 @@
  * Since: 11.3.0
  */
 # define VIR_DOMAIN_STATS_PREFAULT_BYTES_BALANCED "prefault.bytes.balanced"
+
+/**
+ * VIR_DOMAIN_STATS_PREFAULT_BYTES_SWAPPED:
+ *
+ * How much of QEMU's memory was in swap when the last run had completed, in
+ * bytes as unsigned long long.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_BYTES_SWAPPED "prefault.bytes.swapped"
+
+/**
+ * VIR_DOMAIN_STATS_PREFAULT_BYTES_OWED:
+ *
+ * Guest memory that is not mapped now and is going to be while the guest runs,
+ * in bytes as unsigned long long.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_BYTES_OWED "prefault.bytes.owed"
+
+/**
+ * VIR_DOMAIN_STATS_PREFAULT_BYTES_RETURNED:
+ *
+ * Memory that is not mapped because the guest has given it back (balloon, free
+ * page reporting), in bytes as unsigned long long.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_BYTES_RETURNED "prefault.bytes.returned"
+
+/**
+ * VIR_DOMAIN_STATS_PREFAULT_BYTES_LOCKED:
+ *
+ * Memory that is pinned (keep='lock'), in bytes as unsigned long long.
+ *
+ * Since: 11.3.0
+ */
+# define VIR_DOMAIN_STATS_PREFAULT_BYTES_LOCKED "prefault.bytes.locked"
 
 /**
  * VIR_DOMAIN_STATS_PREFAULT_CONVERSIONS_TO_PRIVATE_COUNT:

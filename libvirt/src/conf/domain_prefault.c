@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * domain_prefault.c: <features><kvm><prefault state='on|off|auto'/>
+ * domain_prefault.c: <features><kvm><prefault state='on|off|auto|background'/>
  */
 
 #include <config.h>
 
 #include "domain_prefault.h"
-#include "virerror.h"
 #include "virxml.h"
 
 #define VIR_FROM_THIS VIR_FROM_DOMAIN
@@ -17,19 +16,56 @@ VIR_ENUM_IMPL(virDomainPrefault,
               "on",
               "off",
               "auto",
+              "background",
+);
+
+VIR_ENUM_IMPL(virDomainPrefaultSlotZapAll,
+              VIR_DOMAIN_PREFAULT_SLOT_ZAP_ALL_LAST,
+              "default",
+              "on",
+              "off",
+              "auto",
+);
+
+VIR_ENUM_IMPL(virDomainPrefaultKeep,
+              VIR_DOMAIN_PREFAULT_KEEP_LAST,
+              "default",
+              "on",
+              "off",
+              "auto",
+              "lock",
+);
+
+VIR_ENUM_IMPL(virDomainPrefaultRestore,
+              VIR_DOMAIN_PREFAULT_RESTORE_LAST,
+              "default",
+              "hold",
+              "background",
+              "none",
+              "auto",
 );
 
 
 int
 virDomainPrefaultParse(xmlNodePtr node,
-                       int *state)
+                       int *state,
+                       virDomainPrefaultDef *def)
 {
     unsigned int value;
 
     /* NONZERO: "default" is what the absent element is called in messages */
     if (virXMLPropEnum(node, "state", virDomainPrefaultTypeFromString,
                        VIR_XML_PROP_REQUIRED | VIR_XML_PROP_NONZERO,
-                       &value) < 0)
+                       &value) < 0 ||
+        virXMLPropUInt(node, "threads", 10, VIR_XML_PROP_NONZERO,
+                       &def->threads) < 0 ||
+        virXMLPropEnum(node, "slotZapAll",
+                       virDomainPrefaultSlotZapAllTypeFromString,
+                       VIR_XML_PROP_NONZERO, &def->slotZapAll) < 0 ||
+        virXMLPropEnum(node, "keep", virDomainPrefaultKeepTypeFromString,
+                       VIR_XML_PROP_NONZERO, &def->keep) < 0 ||
+        virXMLPropEnum(node, "restore", virDomainPrefaultRestoreTypeFromString,
+                       VIR_XML_PROP_NONZERO, &def->restore) < 0)
         return -1;
 
     *state = value;
@@ -37,26 +73,36 @@ virDomainPrefaultParse(xmlNodePtr node,
 }
 
 
-void
-virDomainPrefaultFormat(virBuffer *buf,
-                        virDomainPrefault state)
+static void
+virDomainPrefaultFormatWord(virBuffer *buf,
+                            const char *name,
+                            unsigned int value,
+                            const char *word)
 {
-    if (state != VIR_DOMAIN_PREFAULT_ABSENT)
-        virBufferAsprintf(buf, "<prefault state='%s'/>\n",
-                          virDomainPrefaultTypeToString(state));
+    if (value != 0)
+        virBufferAsprintf(buf, " %s='%s'", name, word);
 }
 
 
-bool
-virDomainPrefaultCheckABIStability(virDomainPrefault src,
-                                   virDomainPrefault dst)
+void
+virDomainPrefaultFormat(virBuffer *buf,
+                        virDomainPrefault state,
+                        const virDomainPrefaultDef *def)
 {
-    if (src == dst)
-        return true;
+    g_auto(virBuffer) attrs = VIR_BUFFER_INITIALIZER;
 
-    virReportError(VIR_ERR_CONFIG_UNSUPPORTED,
-                   _("State of KVM feature 'prefault' differs: source: '%1$s', destination: '%2$s'"),
-                   virDomainPrefaultTypeToString(src),
-                   virDomainPrefaultTypeToString(dst));
-    return false;
+    if (state == VIR_DOMAIN_PREFAULT_ABSENT)
+        return;
+
+    virBufferAsprintf(&attrs, " state='%s'", virDomainPrefaultTypeToString(state));
+    if (def->threads != 0)
+        virBufferAsprintf(&attrs, " threads='%u'", def->threads);
+    virDomainPrefaultFormatWord(&attrs, "slotZapAll", def->slotZapAll,
+                                virDomainPrefaultSlotZapAllTypeToString(def->slotZapAll));
+    virDomainPrefaultFormatWord(&attrs, "keep", def->keep,
+                                virDomainPrefaultKeepTypeToString(def->keep));
+    virDomainPrefaultFormatWord(&attrs, "restore", def->restore,
+                                virDomainPrefaultRestoreTypeToString(def->restore));
+
+    virXMLFormatElement(buf, "prefault", &attrs, NULL);
 }

@@ -6,7 +6,7 @@
 #include <config.h>
 
 #include "qemu_prefault.h"
-#include "qemu_process.h"
+#include "qemu_monitor.h"
 #include "domain_prefault.h"
 #include "virerror.h"
 #include "virjson.h"
@@ -27,6 +27,7 @@ static const struct {
     { VIR_DOMAIN_STATS_PREFAULT_MODE, NULL, "mode" },
     { VIR_DOMAIN_STATS_PREFAULT_STATUS, NULL, "status" },
     { VIR_DOMAIN_STATS_PREFAULT_TRIGGER, NULL, "trigger" },
+    { VIR_DOMAIN_STATS_PREFAULT_HOLDING, NULL, "holding" },
     { VIR_DOMAIN_STATS_PREFAULT_ERROR, NULL, "error" },
     { VIR_DOMAIN_STATS_PREFAULT_LEFT_OUT, NULL, "left-out" },
     { VIR_DOMAIN_STATS_PREFAULT_BYTES_TOTAL, NULL, "total" },
@@ -38,6 +39,10 @@ static const struct {
     { VIR_DOMAIN_STATS_PREFAULT_BYTES_SKIPPED, NULL, "skipped" },
     { VIR_DOMAIN_STATS_PREFAULT_BYTES_FAILED, NULL, "failed" },
     { VIR_DOMAIN_STATS_PREFAULT_BYTES_BALANCED, NULL, "balanced" },
+    { VIR_DOMAIN_STATS_PREFAULT_BYTES_SWAPPED, NULL, "swapped" },
+    { VIR_DOMAIN_STATS_PREFAULT_BYTES_OWED, NULL, "owed" },
+    { VIR_DOMAIN_STATS_PREFAULT_BYTES_RETURNED, "retention", "returned" },
+    { VIR_DOMAIN_STATS_PREFAULT_BYTES_LOCKED, "retention", "locked" },
     { VIR_DOMAIN_STATS_PREFAULT_THREADS, NULL, "threads" },
     { VIR_DOMAIN_STATS_PREFAULT_ELAPSED, NULL, "elapsed-ms" },
     { VIR_DOMAIN_STATS_PREFAULT_REMAINING, NULL, "remaining-ms" },
@@ -66,11 +71,42 @@ qemuPrefaultState(const virDomainDef *def)
 }
 
 
+/* A QEMU that has not heard of it is off, too */
+static bool
+qemuPrefaultIsWanted(const virDomainDef *def)
+{
+    virDomainPrefault state = qemuPrefaultState(def);
+
+    return state != VIR_DOMAIN_PREFAULT_ABSENT &&
+        state != VIR_DOMAIN_PREFAULT_OFF;
+}
+
+
+bool
+qemuPrefaultLocksMemory(const virDomainDef *def)
+{
+    return qemuPrefaultIsWanted(def) &&
+        def->kvm_features->prefault.keep == VIR_DOMAIN_PREFAULT_KEEP_LOCK;
+}
+
+
+/* The guest takes away what prefault has done, and that is nobody's mistake */
+static void
+qemuPrefaultWarnOfReporting(const virDomainDef *def)
+{
+    if (def->memballoon &&
+        def->memballoon->free_page_reporting == VIR_TRISTATE_SWITCH_ON &&
+        !qemuPrefaultLocksMemory(def))
+        VIR_WARN("Domain '%s' has prefault and freePageReporting='on': memory that the guest reports as free is not mapped any more, and costs page faults when the guest uses it again",
+                 def->name);
+}
+
+
 int
 qemuPrefaultValidate(const virDomainDef *def,
                      virQEMUCaps *qemuCaps)
 {
-    if (qemuPrefaultState(def) == VIR_DOMAIN_PREFAULT_ABSENT)
+    if (!qemuPrefaultIsWanted(def))
         return 0;
 
     if (def->virtType != VIR_DOMAIN_VIRT_KVM) {
@@ -87,7 +123,19 @@ qemuPrefaultValidate(const virDomainDef *def,
         return -1;
     }
 
+    qemuPrefaultWarnOfReporting(def);
     return 0;
+}
+
+
+static void
+qemuPrefaultAccelOption(virBuffer *buf,
+                        const char *name,
+                        unsigned int value,
+                        const char *word)
+{
+    if (value != 0)
+        virBufferAsprintf(buf, ",%s=%s", name, word);
 }
 
 
@@ -95,34 +143,55 @@ void
 qemuPrefaultAccelOptions(virBuffer *buf,
                          const virDomainDef *def)
 {
-    virDomainPrefault state = qemuPrefaultState(def);
+    const virDomainPrefaultDef *prefault;
 
-    if (state != VIR_DOMAIN_PREFAULT_ABSENT)
-        virBufferAsprintf(buf, ",prefault=%s",
-                          virDomainPrefaultTypeToString(state));
+    if (!qemuPrefaultIsWanted(def))
+        return;
+
+    prefault = &def->kvm_features->prefault;
+    virBufferAsprintf(buf, ",prefault=%s",
+                      virDomainPrefaultTypeToString(qemuPrefaultState(def)));
+    if (prefault->threads != 0)
+        virBufferAsprintf(buf, ",prefault-threads=%u", prefault->threads);
+    qemuPrefaultAccelOption(buf, "slot-zap-all", prefault->slotZapAll,
+                            virDomainPrefaultSlotZapAllTypeToString(prefault->slotZapAll));
+    qemuPrefaultAccelOption(buf, "prefault-keep", prefault->keep,
+                            virDomainPrefaultKeepTypeToString(prefault->keep));
+    qemuPrefaultAccelOption(buf, "prefault-restore", prefault->restore,
+                            virDomainPrefaultRestoreTypeToString(prefault->restore));
 }
 
 
-static virJSONValue *
-qemuPrefaultQuery(virDomainObj *vm)
+virJSONValue *
+qemuPrefaultAsk(qemuMonitor *mon)
 {
-    qemuDomainObjPrivate *priv = vm->privateData;
     g_autofree char *reply = NULL;
     g_autoptr(virJSONValue) json = NULL;
-    g_autoptr(virJSONValue) answer = NULL;
-    int rc;
+    virErrorPtr before = NULL;
 
-    qemuDomainObjEnterMonitor(vm);
-    rc = qemuMonitorArbitraryCommand(priv->mon, QUERY, -1, &reply, false);
-    qemuDomainObjExitMonitor(vm);
+    virErrorPreserveLast(&before);
+    if (qemuMonitorArbitraryCommand(mon, QUERY, -1, &reply, false) == 0)
+        json = virJSONValueFromString(reply);
+    virErrorRestore(&before);
 
-    if (rc < 0 || !(json = virJSONValueFromString(reply)))
+    return json ? virJSONValueObjectStealObject(json, "return") : NULL;
+}
+
+
+virJSONValue *
+qemuPrefaultQuery(virDomainObj *vm,
+                  virDomainAsyncJob asyncJob)
+{
+    qemuDomainObjPrivate *priv = vm->privateData;
+    virJSONValue *info;
+
+    if (qemuDomainObjEnterMonitorAsync(vm, asyncJob) < 0)
         return NULL;
 
-    if (!(answer = virJSONValueObjectStealObject(json, "return")))
-        VIR_DEBUG("query-prefault answers %s", reply);
+    info = qemuPrefaultAsk(priv->mon);
+    qemuDomainObjExitMonitor(vm);
 
-    return g_steal_pointer(&answer);
+    return info;
 }
 
 
@@ -134,9 +203,12 @@ qemuPrefaultAddStat(virTypedParamList *params,
 {
     const char *text = virJSONValueObjectGetString(object, member);
     unsigned long long number;
+    bool truth;
 
     if (text)
         virTypedParamListAddString(params, text, "%s", name);
+    else if (virJSONValueObjectGetBoolean(object, member, &truth) == 0)
+        virTypedParamListAddBoolean(params, truth, "%s", name);
     else if (virJSONValueObjectGetNumberUlong(object, member, &number) == 0)
         virTypedParamListAddULLong(params, number, "%s", name);
 }
@@ -146,13 +218,11 @@ void
 qemuPrefaultGetStats(virDomainObj *vm,
                      virTypedParamList *params)
 {
-    g_autoptr(virJSONValue) info = qemuPrefaultQuery(vm);
+    g_autoptr(virJSONValue) info = qemuPrefaultQuery(vm, VIR_ASYNC_JOB_NONE);
     size_t i;
 
-    if (!info) {
-        virResetLastError();
+    if (!info)
         return;
-    }
 
     for (i = 0; i < G_N_ELEMENTS(stats); i++) {
         virJSONValue *object = info;
@@ -163,71 +233,4 @@ qemuPrefaultGetStats(virDomainObj *vm,
         if (object)
             qemuPrefaultAddStat(params, stats[i].name, object, stats[i].member);
     }
-}
-
-
-bool
-qemuPrefaultHoldsStart(virDomainObj *vm)
-{
-    qemuDomainObjPrivate *priv = vm->privateData;
-
-    /* The reason is set by 'cont' and taken by the event RESUME */
-    return virDomainObjGetState(vm, NULL) == VIR_DOMAIN_PAUSED &&
-        priv->runningReason != VIR_DOMAIN_RUNNING_UNKNOWN;
-}
-
-
-int
-qemuPrefaultStopBeforeSave(virDomainObj *vm,
-                           bool *wasRunning)
-{
-    qemuDomainObjPrivate *priv = vm->privateData;
-
-    if (!qemuPrefaultHoldsStart(vm))
-        return 0;
-
-    *wasRunning = true;
-    return qemuProcessStopCPUs(priv->driver, vm, VIR_DOMAIN_PAUSED_SAVE,
-                               VIR_ASYNC_JOB_SAVE);
-}
-
-
-void
-qemuPrefaultGiveUpStart(virDomainObj *vm)
-{
-    qemuDomainObjPrivate *priv = vm->privateData;
-
-    /* No event STOP comes of a guest that did not run yet */
-    if (qemuPrefaultHoldsStart(vm)) {
-        virDomainObjSetState(vm, VIR_DOMAIN_PAUSED, priv->pausedReason);
-        priv->pausedReason = VIR_DOMAIN_PAUSED_UNKNOWN;
-    }
-
-    priv->runningReason = VIR_DOMAIN_RUNNING_UNKNOWN;
-}
-
-
-void
-qemuPrefaultReconnect(virDomainObj *vm)
-{
-    qemuDomainObjPrivate *priv = vm->privateData;
-    g_autoptr(virJSONValue) info = NULL;
-    const char *trigger;
-    int reason;
-
-    if (virDomainObjGetState(vm, &reason) != VIR_DOMAIN_PAUSED)
-        return;
-
-    /* Before 'cont' there is no run, and so no trigger */
-    info = qemuPrefaultQuery(vm);
-    virResetLastError();
-    if (!info || !(trigger = virJSONValueObjectGetString(info, "trigger")))
-        return;
-
-    if (reason == VIR_DOMAIN_PAUSED_STARTING_UP)
-        virDomainObjSetState(vm, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_UNKNOWN);
-
-    if (STRNEQ(trigger, "request") &&
-        STREQ_NULLABLE(virJSONValueObjectGetString(info, "status"), "active"))
-        priv->runningReason = VIR_DOMAIN_RUNNING_BOOTED;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "qemu_domain.h"
+#include "virjson.h"
 #include "virtypedparam.h"
 
 /**
@@ -15,8 +16,10 @@
  *
  * Context: when a domain is defined and again when it is started.
  *
- * Returns: 0, or -1 with VIR_ERR_CONFIG_UNSUPPORTED reported if the domain has
- * the element and is not of type 'kvm', or QEMU does not know prefault.
+ * What is worth a warning and no error goes to the log.
+ *
+ * Returns: 0, or -1 with VIR_ERR_CONFIG_UNSUPPORTED reported if prefault is to
+ * be done, and the domain is not of type 'kvm', or QEMU does not know prefault.
  */
 int qemuPrefaultValidate(const virDomainDef *def,
                          virQEMUCaps *qemuCaps);
@@ -25,9 +28,44 @@ int qemuPrefaultValidate(const virDomainDef *def,
  * qemuPrefaultAccelOptions:
  * @buf: the value of QEMU's -accel; options are appended
  * @def: a domain that qemuPrefaultValidate() accepted
+ *
+ * Nothing is appended for the state off, which is QEMU's own.
  */
 void qemuPrefaultAccelOptions(virBuffer *buf,
                               const virDomainDef *def);
+
+/**
+ * qemuPrefaultLocksMemory:
+ * @def: a domain
+ *
+ * Returns: whether QEMU pins all guest memory (keep='lock'), which counts
+ * towards RLIMIT_MEMLOCK.
+ */
+bool qemuPrefaultLocksMemory(const virDomainDef *def);
+
+/**
+ * qemuPrefaultAsk:
+ * @mon: monitor of a QEMU that has QEMU_CAPS_PREFAULT
+ *
+ * Context: the monitor is entered.
+ *
+ * Returns: what query-prefault answers, or NULL if there is no answer; no error
+ * is reported, and the last one is left alone.
+ */
+virJSONValue *qemuPrefaultAsk(qemuMonitor *mon);
+
+/**
+ * qemuPrefaultQuery:
+ * @vm: a running domain whose QEMU has QEMU_CAPS_PREFAULT
+ * @asyncJob: the job that it has
+ *
+ * Context: @vm is locked and has the job; the lock is dropped while QEMU
+ * answers.
+ *
+ * Returns: as qemuPrefaultAsk(); NULL with an error reported if the job is over.
+ */
+virJSONValue *qemuPrefaultQuery(virDomainObj *vm,
+                                virDomainAsyncJob asyncJob);
 
 /**
  * qemuPrefaultGetStats:
@@ -42,59 +80,3 @@ void qemuPrefaultAccelOptions(virBuffer *buf,
  */
 void qemuPrefaultGetStats(virDomainObj *vm,
                           virTypedParamList *params);
-
-/**
- * qemuPrefaultHoldsStart:
- * @vm: a domain
- *
- * QEMU answers 'cont' at once and sends the event RESUME once memory is mapped.
- * In between the domain is paused as libvirt sees it, but starts to run by
- * itself.
- *
- * Context: @vm is locked.
- *
- * Returns: whether that is so now.  Also true after QEMU gave such a start up
- * because it failed: the domain was to run, and has not been told otherwise.
- */
-bool qemuPrefaultHoldsStart(virDomainObj *vm);
-
-/**
- * qemuPrefaultStopBeforeSave:
- * @vm: a domain that is about to be saved
- * @wasRunning: set to true if its start was held; otherwise left alone
- *
- * Gives up a start that is held, so that the guest does not start to run
- * meanwhile.  The saved domain counts as running: it is to run once restored.
- *
- * Context: @vm is locked and has the job VIR_ASYNC_JOB_SAVE; the lock is dropped
- * while QEMU answers.
- *
- * Returns: 0, or -1 with an error reported if QEMU could not be told to stop.
- */
-int qemuPrefaultStopBeforeSave(virDomainObj *vm,
-                               bool *wasRunning);
-
-/**
- * qemuPrefaultGiveUpStart:
- * @vm: a domain whose QEMU has just been told to stop
- *
- * A start that was held does not happen any more; the domain is paused for the
- * reason that the stop was for.
- *
- * Context: @vm is locked.
- */
-void qemuPrefaultGiveUpStart(virDomainObj *vm);
-
-/**
- * qemuPrefaultReconnect:
- * @vm: a domain that libvirt finds again after its own restart
- *
- * libvirt kills a domain that is still starting up, because it did not get to
- * start it.  One whose start is held was started: its reason to be paused
- * becomes VIR_DOMAIN_PAUSED_UNKNOWN, and it lives.  Whether a start is held is
- * known again.
- *
- * Context: @vm is locked, has a job and an open monitor; the lock is dropped
- * while QEMU answers.
- */
-void qemuPrefaultReconnect(virDomainObj *vm);
