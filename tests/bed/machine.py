@@ -8,7 +8,7 @@ import atexit
 import os
 import socket
 
-from . import artifacts, libvirtfiles, linuxfiles
+from . import apparmorfiles, artifacts, libvirtfiles, linuxfiles
 from .emulated import Emulated
 from .knobs import Knobs
 from .link import BedError, Link
@@ -197,6 +197,12 @@ ASSIGNABLE = ['-device', 'intel-iommu', '-device', 'edu,addr=0x10']
 # For OVMF, which takes seconds to look for a keyboard and disks, in a bed at least
 OVMF_MACHINE = 'q35,i8042=off,sata=off'
 
+LOAD_PROFILES = '''mount -t securityfs none /sys/kernel/security
+for file in "$0"/*; do cat $file > /sys/kernel/security/apparmor/.load; done'''
+# The profile is in force from the next program on
+CONFINED = '''echo "exec $0" > /proc/self/attr/apparmor/exec
+exec "$@"'''
+
 
 class BedMachine(Knobs, Emulated, Machine):
     """L1: a Debian kernel with kvm-amd and nested paging, emulated by TCG.
@@ -212,17 +218,21 @@ class BedMachine(Knobs, Emulated, Machine):
               modules; building it takes minutes, once
     libvirt:  with libvirt, see libvirt.Libvirt: True, or 'pristine'
     linux:    a Linux to run as a guest is there, see linuxfiles
+    apparmor: profiles of libvirt's are loaded, see apparmorfiles and confined()
     """
 
     kind = 'bed'
 
     def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False,
-                 vfio=False, private=False, libvirt=False, linux=False):
+                 vfio=False, private=False, libvirt=False, linux=False,
+                 apparmor=False):
         image, modules = artifacts.kernel(private)
         more = linuxfiles.files() if linux else {}
         if libvirt:
             more |= libvirtfiles.files(
                 libvirtfiles.root(libvirt == 'pristine'))
+        if apparmor:
+            more |= apparmorfiles.files()
         root = artifacts.initramfs(modules, uefi, more)
         self.prepare()
         theirs = self._open(self.tail)
@@ -234,6 +244,8 @@ class BedMachine(Knobs, Emulated, Machine):
             theirs.close()
             self.wait_agent(BOOT_SECONDS)
             self.check_parameter('kvm_amd', 'npt', 'Y')
+            if apparmor:
+                self.load_profiles()
         except BaseException:
             self.close()
             raise
@@ -256,6 +268,18 @@ class BedMachine(Knobs, Emulated, Machine):
                 '-chardev', f'socket,id=agent,fd={agent_fd}',
                 '-device', 'virtio-serial-pci',
                 '-device', 'virtserialport,chardev=agent,nr=1']
+
+    def load_profiles(self):
+        """Give the kernel the profiles of apparmorfiles."""
+        code, _, errors = self.run('/bin/sh', '-ec', LOAD_PROFILES,
+                                   apparmorfiles.FOLDER)
+        if code:
+            raise BedError(f'AppArmor: {errors}')
+
+    @staticmethod
+    def confined(profile):
+        """The prefix of a QEMU in a profile of apparmorfiles; see qemu()."""
+        return ['/bin/sh', '-ec', CONFINED, profile]
 
     def variables(self):
         """A new flash image of UEFI variables; its path."""

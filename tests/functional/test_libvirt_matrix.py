@@ -120,7 +120,7 @@ class Matrix(LibvirtTest):
         if state.startswith('paused') and state != HELD:
             domain.virsh('resume')
         self.runs(domain)
-        domain.wait_text('READY')
+        self.assertEqual(self.run_state(domain), 'running')
 
     def at(self, moment, column):
         """All operations at the moment."""
