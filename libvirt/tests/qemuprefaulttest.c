@@ -18,7 +18,6 @@
 
 #define VIR_FROM_THIS VIR_FROM_NONE
 
-#define DOMAIN "qemuxmlconfdata/kvm-prefault-on.xml"
 #define ACTIVE "{\"return\":{\"mode\":\"on\",\"status\":\"active\",\"holding\":true},\"id\":\"libvirt-1\"}"
 #define FAILED "{\"return\":{\"mode\":\"on\",\"status\":\"failed\",\"error\":\"no memory\"},\"id\":\"libvirt-1\"}"
 #define CANCELLED "{\"return\":{\"mode\":\"on\",\"status\":\"cancelled\"},\"id\":\"libvirt-1\"}"
@@ -47,7 +46,6 @@ typedef struct {
 static virDomainObj *
 testDomain(testState state)
 {
-    g_autofree char *path = g_strdup_printf("%s/" DOMAIN, abs_srcdir);
     virDomainObj *vm = virDomainObjNew(driver.xmlopt);
     qemuDomainObjPrivate *priv;
 
@@ -57,13 +55,8 @@ testDomain(testState state)
     priv = vm->privateData;
     priv->qemuCaps = virQEMUCapsNew();
     virQEMUCapsSet(priv->qemuCaps, QEMU_CAPS_PREFAULT);
-    if (!(vm->def = virDomainDefParseFile(path, driver.xmlopt, NULL,
-                                          VIR_DOMAIN_DEF_PARSE_INACTIVE |
-                                          VIR_DOMAIN_DEF_PARSE_SKIP_VALIDATE))) {
-        virDomainObjEndAPI(&vm);
-        return NULL;
-    }
-
+    vm->def = virDomainDefNew(driver.xmlopt);
+    vm->def->name = g_strdup("prefault");
     vm->def->id = 7;
     virDomainObjSetState(vm, state.state, state.reason);
     priv->runningReason = state.pending;
