@@ -25,6 +25,8 @@
 #define REQUESTED "{\"return\":{\"mode\":\"on\",\"status\":\"active\",\"holding\":false},\"id\":\"libvirt-1\"}"
 #define OFF "{\"return\":{\"mode\":\"off\",\"status\":\"none\"},\"id\":\"libvirt-1\"}"
 #define NO_ANSWER "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"none\"},\"id\":\"libvirt-1\"}"
+#define RUNS "{\"return\":{\"running\":true,\"status\":\"running\"},\"id\":\"libvirt-2\"}"
+#define STOPPED "{\"return\":{\"running\":false,\"status\":\"prelaunch\"},\"id\":\"libvirt-2\"}"
 #define CAN_MAP "{\"return\":{\"mode\":\"off\",\"can-map\":true,\"status\":\"none\"},\"id\":\"libvirt-1\"}"
 #define CANNOT_MAP "{\"return\":{\"mode\":\"off\",\"can-map\":false,\"status\":\"none\"},\"id\":\"libvirt-1\"}"
 
@@ -39,7 +41,9 @@ typedef struct {
 typedef struct {
     testState before;
     const char *answer;                 /* NULL: nobody is to ask */
+    const char *running;                /* likewise */
     testState after;
+    virDomainAsyncJob job;
 } testFollowed;
 
 
@@ -86,13 +90,15 @@ testCompare(virDomainObj *vm,
 
 static qemuMonitorTest *
 testMonitor(virDomainObj *vm,
-            const char *answer)
+            const char *answer,
+            const char *running)
 {
     g_autoptr(qemuMonitorTest) test = qemuMonitorTestNew(driver.xmlopt, vm,
                                                          NULL, NULL);
 
     if (!test ||
-        (answer && qemuMonitorTestAddItem(test, "query-prefault", answer) < 0))
+        (answer && qemuMonitorTestAddItem(test, "query-prefault", answer) < 0) ||
+        (running && qemuMonitorTestAddItem(test, "query-status", running) < 0))
         return NULL;
 
     return g_steal_pointer(&test);
@@ -104,7 +110,7 @@ testFollow(const void *opaque)
 {
     const testFollowed *data = opaque;
     virDomainObj *vm = testDomain(data->before);
-    qemuMonitorTest *test = vm ? testMonitor(vm, data->answer) : NULL;
+    qemuMonitorTest *test = vm ? testMonitor(vm, data->answer, data->running) : NULL;
     int ret = -1;
 
     if (test) {
@@ -112,7 +118,9 @@ testFollow(const void *opaque)
 
         priv->mon = qemuMonitorTestGetMonitor(test);
         virObjectUnlock(priv->mon);
-        qemuPrefaultFollowStart(vm, VIR_ASYNC_JOB_NONE);
+        vm->job->asyncJob = data->job;
+        vm->job->asyncOwner = virThreadSelfID();
+        qemuPrefaultFollowStart(vm, data->job);
         virObjectLock(priv->mon);
         priv->mon = NULL;
         ret = testCompare(vm, data->after);
@@ -160,7 +168,7 @@ testDomainCaps(const void *opaque)
     g_autoptr(virQEMUCaps) qemuCaps = virQEMUCapsNew();
     g_autoptr(virDomainCaps) caps = virDomainCapsNew("/q", "pc", VIR_ARCH_X86_64,
                                                      data->type);
-    g_autoptr(qemuMonitorTest) test = testMonitor(NULL, data->answer);
+    g_autoptr(qemuMonitorTest) test = testMonitor(NULL, data->answer, NULL);
     g_autofree char *xml = NULL;
 
     if (!test)
@@ -207,47 +215,56 @@ mymain(void)
     } while (0)
 
     DO_START("start is held", testFollow,
-             STATE(PAUSED, STARTING_UP, BOOTED), ACTIVE,
+             STATE(PAUSED, STARTING_UP, BOOTED), ACTIVE, STOPPED,
              STATE(PAUSED, STARTING_UP, BOOTED));
     DO_START("resume is held", testFollow,
-             STATE(PAUSED, USER, UNPAUSED), ACTIVE,
+             STATE(PAUSED, USER, UNPAUSED), ACTIVE, STOPPED,
              STATE(PAUSED, STARTING_UP, UNPAUSED));
     DO_START("fake reboot is held", testFollow,
-             STATE(RUNNING, BOOTED, BOOTED), ACTIVE,
+             STATE(RUNNING, BOOTED, BOOTED), ACTIVE, STOPPED,
              STATE(PAUSED, STARTING_UP, BOOTED));
     DO_START("start failed", testFollow,
-             STATE(PAUSED, STARTING_UP, BOOTED), FAILED,
+             STATE(PAUSED, STARTING_UP, BOOTED), FAILED, STOPPED,
              STATE(PAUSED, API_ERROR, UNKNOWN));
     DO_START("start was cancelled", testFollow,
-             STATE(PAUSED, STARTING_UP, BOOTED), CANCELLED,
+             STATE(PAUSED, STARTING_UP, BOOTED), CANCELLED, STOPPED,
              STATE(PAUSED, API_ERROR, UNKNOWN));
     DO_START("fake reboot failed", testFollow,
-             STATE(RUNNING, BOOTED, BOOTED), FAILED,
+             STATE(RUNNING, BOOTED, BOOTED), FAILED, STOPPED,
              STATE(PAUSED, API_ERROR, UNKNOWN));
     DO_START("memory was ready, and the start was given up", testFollow,
-             STATE(PAUSED, STARTING_UP, BOOTED), COMPLETED,
+             STATE(PAUSED, STARTING_UP, BOOTED), COMPLETED, STOPPED,
              STATE(PAUSED, API_ERROR, UNKNOWN));
+    DO_START("start failed, whose end is not told yet", testFollow,
+             STATE(PAUSED, STARTING_UP, BOOTED), FAILED, STOPPED,
+             STATE(PAUSED, STARTING_UP, BOOTED), VIR_ASYNC_JOB_START);
+    DO_START("it ran before it was told to", testFollow,
+             STATE(RUNNING, UNPAUSED, UNPAUSED), COMPLETED, RUNS,
+             STATE(RUNNING, UNPAUSED, UNKNOWN));
     DO_START("a run that holds nothing", testFollow,
-             STATE(PAUSED, STARTING_UP, BOOTED), REQUESTED,
+             STATE(PAUSED, STARTING_UP, BOOTED), REQUESTED, STOPPED,
              STATE(PAUSED, STARTING_UP, BOOTED));
     DO_START("nothing was to be prefaulted", testFollow,
-             STATE(PAUSED, STARTING_UP, BOOTED), OFF,
+             STATE(PAUSED, STARTING_UP, BOOTED), OFF, STOPPED,
              STATE(PAUSED, STARTING_UP, BOOTED));
     DO_START("no answer", testFollow,
-             STATE(PAUSED, STARTING_UP, BOOTED), NO_ANSWER,
+             STATE(PAUSED, STARTING_UP, BOOTED), NO_ANSWER, NULL,
              STATE(PAUSED, STARTING_UP, BOOTED));
     DO_START("it runs", testFollow,
-             STATE(RUNNING, BOOTED, UNKNOWN), NULL,
+             STATE(RUNNING, BOOTED, UNKNOWN), NULL, NULL,
              STATE(RUNNING, BOOTED, UNKNOWN));
     DO_START("it was paused", testFollow,
-             STATE(PAUSED, USER, UNKNOWN), NULL,
+             STATE(PAUSED, USER, UNKNOWN), NULL, NULL,
              STATE(PAUSED, USER, UNKNOWN));
 
     DO_START("stop gives a held start up", testGiveUp,
-             STATE(PAUSED, STARTING_UP, BOOTED), NULL,
+             STATE(PAUSED, STARTING_UP, BOOTED), NULL, NULL,
              STATE(PAUSED, USER, UNKNOWN));
+    DO_START("stop of a paused domain that was resumed once", testGiveUp,
+             STATE(PAUSED, IOERROR, UNPAUSED), NULL, NULL,
+             STATE(PAUSED, IOERROR, UNKNOWN));
     DO_START("stop of one that runs is for its event", testGiveUp,
-             STATE(RUNNING, BOOTED, UNKNOWN), NULL,
+             STATE(RUNNING, BOOTED, UNKNOWN), NULL, NULL,
              STATE(RUNNING, BOOTED, UNKNOWN));
 
 #define DO_CAPS(name, ...) \

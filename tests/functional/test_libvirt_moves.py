@@ -2,7 +2,7 @@
 """Save and restore, snapshots and migration keep the setting, or change it."""
 import unittest
 
-from domains import LibvirtTest, injecting, slow
+from domains import LibvirtTest, element, injecting, slow
 import bed
 
 BED = {'libvirt': True}
@@ -55,6 +55,34 @@ class Moves(LibvirtTest):
         domain.virsh('snapshot-revert', 'one')
         self.assert_kept(domain, 'from snapshot')
 
+    def test_snapshot_while_the_start_is_held(self):
+        """Reverted to, it runs."""
+        path = self.machine.scratch('early')
+        domain = self.early('snapped', 200)
+        domain.virsh('snapshot-create-as', 'one', '--memspec',
+                     f'{path},snapshot=external')
+        self.assertIn('<state>running</state>',
+                      domain.virsh('snapshot-dumpxml', 'one'))
+        domain.virsh('destroy')
+        domain.virsh('snapshot-revert', 'one')
+        self.runs(domain)
+
+    def test_migration_that_is_held_there(self):
+        """restore='hold': to libvirt it starts up, and can be suspended."""
+        domain = self.define('holds', features=element('on', " restore='hold'"),
+                             variables=slow(self.machine, 200))
+        domain.virsh('start')
+        self.runs(domain)
+        there = self.migrate(domain)
+        self.assertEqual(there.state(), ('paused', 'starting up'))
+        self.other().stop()
+        self.other().start()
+        self.assertEqual(there.state(), ('paused', 'starting up'))
+        there.virsh('suspend')
+        self.assertEqual(there.state(), ('paused', 'user'))
+        there.virsh('resume')
+        self.runs(there)
+
     def other(self):
         """A second virtqemud."""
         return self.daemon(bed.Libvirt, 2)
@@ -98,9 +126,9 @@ class Moves(LibvirtTest):
         self.assertIn('its memory cannot be mapped',
                       there.stats('prefault')['prefault.left_out'])
 
-    def early(self, name):
+    def early(self, name, milliseconds=1000):
         """A domain whose start is held, for long."""
-        domain = self.define(name, variables=slow(self.machine, 1000))
+        domain = self.define(name, variables=slow(self.machine, milliseconds))
         domain.virsh('start')
         self.assertEqual(domain.state(), ('paused', 'starting up'))
         return domain

@@ -121,7 +121,12 @@ class Starts(Switched):
                 self.until(lambda: domain.debugcon.count('READY') == 2,
                            'booted again')
                 self.assertEqual(self.sweep_of(domain, how), 0)
-                print(f'# note: {[line.text for line in watch.out]}')
+                said = [line.text.split(': ')[-1] for line in watch.out]
+                print(f'# note: {said}')
+                # It was running, is held, is suspended, runs
+                self.assertEqual(said[-3:], ['Suspended Paused',
+                                             'Suspended Paused',
+                                             'Resumed Unpaused'])
 
     def test_fake_reboot_that_fails(self):
         """The domain does not run, is not called running, and resumes."""
@@ -130,6 +135,14 @@ class Starts(Switched):
         domain.hmp(SOFT_OFF)
         self.until(lambda: domain.state() == FAILED, 'told that it failed')
         self.assert_resumes(domain, fails)
+
+    def test_live_dump_of_one_that_runs(self):
+        """QEMU stops and continues by itself: it is not taken for a start."""
+        domain, *_ = self.rebooting('dumps')
+        domain.virsh('dump', self.machine.scratch('dump'), '--live',
+                     '--memory-only')
+        self.assertEqual(domain.state()[0], 'running')
+        self.assertEqual(self.run_state(domain), 'running')
 
     def test_reset_that_fails(self):
         """QEMU stops the guest, and libvirt sees that."""

@@ -94,6 +94,20 @@ class Start(BedTest):
         qemu.wait_sweep()
         self.assertEqual(qemu.faults(), 0)
 
+    def test_all_options_of_the_accelerator_are_the_machines(self):
+        """libvirt has no way to the accelerator's."""
+        for threads, zap in (1, 'on'), (2, 'off'):
+            qemu = self.launch(
+                'microvm', 'kvm', '-machine', 'prefault=on,prefault-threads='
+                f'{threads},slot-zap-all={zap},prefault-keep=off,'
+                'prefault-check=off,prefault-restore=none')
+            self.completed(qemu)
+            info = self.query(qemu)
+            self.assertEqual(info['threads'], threads)
+            self.assertEqual(info['retention']['slot-zap-all'], zap == 'on')
+            self.assertEqual(info['retention']['keep'], 'off')
+            qemu.kill()
+
     def test_auto_on_another_accelerator(self):
         """The guest runs, and the query says what is left out."""
         qemu = self.launch('microvm,prefault=auto', 'tcg', cpu='max')

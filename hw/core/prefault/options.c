@@ -187,7 +187,7 @@ static void options_set_check(Object *obj, bool value, Error **errp)
     }
 }
 
-/* The accelerator has them all, and so has the machine, which libvirt can set */
+/* The accelerator has them all, and the machine, which libvirt can set */
 static void options_add(ObjectClass *oc, WordOption *mode)
 {
     object_class_property_add(oc, "prefault", "PrefaultMode", options_get_word,

@@ -53,7 +53,7 @@ virDomainPrefaultParse(xmlNodePtr node,
 {
     unsigned int value;
 
-    /* NONZERO: "default" is what the absent element is called in messages */
+    /* NONZERO: "default" stands for the absent element or attribute */
     if (virXMLPropEnum(node, "state", virDomainPrefaultTypeFromString,
                        VIR_XML_PROP_REQUIRED | VIR_XML_PROP_NONZERO,
                        &value) < 0 ||

@@ -172,6 +172,8 @@ qemuPrefaultAsk(qemuMonitor *mon)
     virErrorPreserveLast(&before);
     if (qemuMonitorArbitraryCommand(mon, QUERY, -1, &reply, false) == 0)
         json = virJSONValueFromString(reply);
+    /* Restoring none would leave that of the query */
+    virResetLastError();
     virErrorRestore(&before);
 
     return json ? virJSONValueObjectStealObject(json, "return") : NULL;
@@ -180,7 +182,8 @@ qemuPrefaultAsk(qemuMonitor *mon)
 
 virJSONValue *
 qemuPrefaultQuery(virDomainObj *vm,
-                  virDomainAsyncJob asyncJob)
+                  virDomainAsyncJob asyncJob,
+                  bool *running)
 {
     qemuDomainObjPrivate *priv = vm->privateData;
     virJSONValue *info;
@@ -189,6 +192,8 @@ qemuPrefaultQuery(virDomainObj *vm,
         return NULL;
 
     info = qemuPrefaultAsk(priv->mon);
+    if (info && running && qemuMonitorGetStatus(priv->mon, running, NULL) < 0)
+        g_clear_pointer(&info, virJSONValueFree);
     qemuDomainObjExitMonitor(vm);
 
     return info;
@@ -218,7 +223,7 @@ void
 qemuPrefaultGetStats(virDomainObj *vm,
                      virTypedParamList *params)
 {
-    g_autoptr(virJSONValue) info = qemuPrefaultQuery(vm, VIR_ASYNC_JOB_NONE);
+    g_autoptr(virJSONValue) info = qemuPrefaultQuery(vm, VIR_ASYNC_JOB_NONE, NULL);
     size_t i;
 
     if (!info)

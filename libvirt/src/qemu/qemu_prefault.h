@@ -58,14 +58,17 @@ virJSONValue *qemuPrefaultAsk(qemuMonitor *mon);
  * qemuPrefaultQuery:
  * @vm: a running domain whose QEMU has QEMU_CAPS_PREFAULT
  * @asyncJob: the job that it has
+ * @running: whether the guest runs, as QEMU says it, or NULL
  *
  * Context: @vm is locked and has the job; the lock is dropped while QEMU
  * answers.
  *
- * Returns: as qemuPrefaultAsk(); NULL with an error reported if the job is over.
+ * Returns: as qemuPrefaultAsk(); NULL with an error reported if the job is over,
+ * or QEMU does not say whether the guest runs.
  */
 virJSONValue *qemuPrefaultQuery(virDomainObj *vm,
-                                virDomainAsyncJob asyncJob);
+                                virDomainAsyncJob asyncJob,
+                                bool *running);
 
 /**
  * qemuPrefaultGetStats:

@@ -7,6 +7,7 @@
 
 #include "qemu_prefault_start.h"
 #include "qemu_prefault.h"
+#include "qemu_process.h"
 #include "domain_interface.h"
 #include "domain_event.h"
 #include "virerror.h"
@@ -18,7 +19,11 @@
 VIR_LOG_INIT("qemu.qemu_prefault_start");
 
 
-/* 'cont' sets the reason, and the event RESUME takes it */
+/*
+ * 'cont' sets the reason, and the event RESUME takes it.  So it is left over after
+ * a 'cont' to a QEMU that ran already, which sends no RESUME: whether a domain
+ * runs is for QEMU to say.
+ */
 static bool
 qemuPrefaultIsPending(virDomainObj *vm)
 {
@@ -31,16 +36,11 @@ qemuPrefaultIsPending(virDomainObj *vm)
 bool
 qemuPrefaultHoldsStart(virDomainObj *vm)
 {
-    return virDomainObjGetState(vm, NULL) == VIR_DOMAIN_PAUSED &&
+    int reason;
+
+    return virDomainObjGetState(vm, &reason) == VIR_DOMAIN_PAUSED &&
+        reason == VIR_DOMAIN_PAUSED_STARTING_UP &&
         qemuPrefaultIsPending(vm);
-}
-
-
-bool
-qemuPrefaultIsToRun(virDomainObj *vm)
-{
-    return virDomainObjGetState(vm, NULL) == VIR_DOMAIN_RUNNING ||
-        qemuPrefaultHoldsStart(vm);
 }
 
 
@@ -86,13 +86,23 @@ qemuPrefaultStartFailed(virDomainObj *vm,
 }
 
 
+/* Without a run, or beside one that holds nothing, RESUME is to come */
+static bool
+qemuPrefaultHasEnded(virJSONValue *info)
+{
+    const char *status = virJSONValueObjectGetString(info, "status");
+
+    return STRNEQ_NULLABLE(status, "none") && STRNEQ_NULLABLE(status, "active");
+}
+
+
 void
 qemuPrefaultFollowStart(virDomainObj *vm,
                         virDomainAsyncJob asyncJob)
 {
     qemuDomainObjPrivate *priv = vm->privateData;
     g_autoptr(virJSONValue) info = NULL;
-    const char *status;
+    bool running = false;
     bool holding = false;
 
     if (!qemuPrefaultIsPending(vm) ||
@@ -100,20 +110,38 @@ qemuPrefaultFollowStart(virDomainObj *vm,
         return;
 
     /* What QEMU sent before the answer was handled before it, RESUME too */
-    info = qemuPrefaultQuery(vm, asyncJob);
+    info = qemuPrefaultQuery(vm, asyncJob, &running);
     if (!info || !qemuPrefaultIsPending(vm) || !virDomainObjIsActive(vm))
         return;
 
     ignore_value(virJSONValueObjectGetBoolean(info, "holding", &holding));
-    status = virJSONValueObjectGetString(info, "status");
 
-    /* Without a run, or beside one that holds nothing, RESUME is to come */
-    if (holding)
+    if (running) {
+        priv->runningReason = VIR_DOMAIN_RUNNING_UNKNOWN;
+    } else if (holding) {
         qemuPrefaultStartHeld(vm);
-    else if (STRNEQ_NULLABLE(status, "none") && STRNEQ_NULLABLE(status, "active"))
+    } else if (qemuPrefaultHasEnded(info) &&
+               asyncJob != VIR_ASYNC_JOB_START) {
+        /* Who starts a domain tells of the start first: see RunEnded() */
         qemuPrefaultStartFailed(vm, virJSONValueObjectGetString(info, "error"));
+    }
 
     qemuDomainSaveStatus(vm);
+}
+
+
+bool
+qemuPrefaultIsStarting(virDomainObj *vm,
+                       virDomainAsyncJob asyncJob)
+{
+    if (!qemuPrefaultHoldsStart(vm))
+        return false;
+
+    /* It may have ended, one way or the other, and no worker told us yet */
+    qemuPrefaultFollowStart(vm, asyncJob);
+
+    return qemuPrefaultHoldsStart(vm) ||
+        virDomainObjGetState(vm, NULL) == VIR_DOMAIN_RUNNING;
 }
 
 
@@ -121,20 +149,42 @@ bool
 qemuPrefaultEndsStart(virDomainObj *vm,
                       const char *eventName)
 {
-    return STREQ(eventName, "PREFAULT_COMPLETED") && qemuPrefaultIsPending(vm);
+    qemuDomainObjPrivate *priv = vm->privateData;
+
+    /* Who stops a domain sets the reason, and knows what becomes of the start */
+    return STREQ(eventName, "PREFAULT_COMPLETED") &&
+        qemuPrefaultIsPending(vm) &&
+        priv->pausedReason == VIR_DOMAIN_PAUSED_UNKNOWN;
 }
 
 
 void
 qemuPrefaultRunEnded(virDomainObj *vm)
 {
-    if (virDomainObjBeginJob(vm, VIR_JOB_MODIFY) < 0)
+    if (!qemuPrefaultIsPending(vm) ||
+        virDomainObjBeginJob(vm, VIR_JOB_MODIFY) < 0)
         return;
 
     if (virDomainObjIsActive(vm))
         qemuPrefaultFollowStart(vm, VIR_ASYNC_JOB_NONE);
 
     virDomainObjEndJob(vm);
+}
+
+
+int
+qemuPrefaultStop(virDomainObj *vm,
+                 virDomainPausedReason reason,
+                 virDomainAsyncJob asyncJob,
+                 bool *stopped)
+{
+    qemuDomainObjPrivate *priv = vm->privateData;
+
+    if (!qemuPrefaultHoldsStart(vm))
+        return 0;
+
+    *stopped = true;
+    return qemuProcessStopCPUs(priv->driver, vm, reason, asyncJob);
 }
 
 
@@ -147,6 +197,7 @@ qemuPrefaultGiveUpStart(virDomainObj *vm)
     if (qemuPrefaultHoldsStart(vm)) {
         qemuPrefaultPause(vm, priv->pausedReason);
         priv->pausedReason = VIR_DOMAIN_PAUSED_UNKNOWN;
+        qemuDomainSaveStatus(vm);
     }
 
     priv->runningReason = VIR_DOMAIN_RUNNING_UNKNOWN;
@@ -171,18 +222,26 @@ qemuPrefaultReconnect(virDomainObj *vm)
 {
     qemuDomainObjPrivate *priv = vm->privateData;
     g_autoptr(virJSONValue) info = NULL;
+    bool holding = false;
     int reason;
 
     if (virDomainObjGetState(vm, &reason) != VIR_DOMAIN_PAUSED ||
-        reason != VIR_DOMAIN_PAUSED_STARTING_UP ||
         !virQEMUCapsGet(priv->qemuCaps, QEMU_CAPS_PREFAULT))
         return;
 
-    /* Before 'cont' there is no run, and so no trigger */
-    info = qemuPrefaultQuery(vm, VIR_ASYNC_JOB_NONE);
-    if (!info || !virJSONValueObjectGetString(info, "trigger"))
+    info = qemuPrefaultQuery(vm, VIR_ASYNC_JOB_NONE, NULL);
+    if (!info || virDomainObjGetState(vm, NULL) != VIR_DOMAIN_PAUSED)
         return;
 
-    priv->runningReason = VIR_DOMAIN_RUNNING_BOOTED;
-    qemuPrefaultFollowStart(vm, VIR_ASYNC_JOB_NONE);
+    /*
+     * The last status that was saved may be older than 'cont'; before 'cont'
+     * there is no run, and so no trigger
+     */
+    ignore_value(virJSONValueObjectGetBoolean(info, "holding", &holding));
+    if (holding ||
+        (reason == VIR_DOMAIN_PAUSED_STARTING_UP &&
+         virJSONValueObjectGetString(info, "trigger"))) {
+        priv->runningReason = VIR_DOMAIN_RUNNING_BOOTED;
+        qemuPrefaultFollowStart(vm, VIR_ASYNC_JOB_NONE);
+    }
 }

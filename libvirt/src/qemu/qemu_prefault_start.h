@@ -24,16 +24,37 @@
 bool qemuPrefaultHoldsStart(virDomainObj *vm);
 
 /**
- * qemuPrefaultIsToRun:
- * @vm: a domain
+ * qemuPrefaultIsStarting:
+ * @vm: a domain that is to be told to run
+ * @asyncJob: the job that it has
  *
- * For what has to stop a domain first and lets it go on afterwards.
+ * Its leases must not be taken again.
  *
- * Context: @vm is locked.
+ * Context: @vm is locked and has the job; the lock is dropped while QEMU answers.
  *
- * Returns: whether it runs, or its start is held.
+ * Returns: whether it was told to run before, and QEMU holds it still.
  */
-bool qemuPrefaultIsToRun(virDomainObj *vm);
+bool qemuPrefaultIsStarting(virDomainObj *vm,
+                            virDomainAsyncJob asyncJob);
+
+/**
+ * qemuPrefaultStop:
+ * @vm: a domain that is stopped now, if it runs, and goes on afterwards
+ * @reason: why it is stopped
+ * @asyncJob: the job that it has
+ * @stopped: set to true if its start was held; otherwise left alone
+ *
+ * Gives up a start that is held, so that the guest does not start to run
+ * meanwhile.  The domain counts as one that ran.
+ *
+ * Context: @vm is locked and has the job; the lock is dropped while QEMU answers.
+ *
+ * Returns: 0, or -1 with an error reported if QEMU could not be told to stop.
+ */
+int qemuPrefaultStop(virDomainObj *vm,
+                     virDomainPausedReason reason,
+                     virDomainAsyncJob asyncJob,
+                     bool *stopped);
 
 /**
  * qemuPrefaultFollowStart:
@@ -41,11 +62,12 @@ bool qemuPrefaultIsToRun(virDomainObj *vm);
  * @asyncJob: the job that it has
  *
  * Takes what became of the start from QEMU, unless the event RESUME came.  If it
- * is held the domain is VIR_DOMAIN_PAUSED_STARTING_UP from now on, also where
+ * is held, the domain is VIR_DOMAIN_PAUSED_STARTING_UP from now on, also where
  * libvirt took it for running (after a fake reboot); if QEMU gave it up it is
  * VIR_DOMAIN_PAUSED_API_ERROR, without leases and interfaces, and can be
  * resumed.  A lifecycle event tells of either, unless the domain was paused
- * before and is held.  The status is saved.
+ * before and is held.  The status is saved.  With VIR_ASYNC_JOB_START a failure is
+ * left to qemuPrefaultRunEnded(), so that its event follows that of the start.
  *
  * Context: @vm is locked and has the job; the lock is dropped while QEMU answers.
  */
