@@ -280,7 +280,7 @@ mymain(void)
     DO_CAPS("QEMU without it", VIR_DOMAIN_VIRT_KVM, NULL, false, false);
     DO_CAPS("no KVM", VIR_DOMAIN_VIRT_QEMU, CAN_MAP, false, false);
 
-    virObjectUnref(driver.lockManager);
+    virLockManagerPluginUnref(driver.lockManager);
     driver.lockManager = NULL;
     qemuTestDriverFree(&driver);
     return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
