@@ -132,13 +132,27 @@ class LibvirtTest(BedTest):
         self.assertGreater(sweep.pages, 0)
         return faults
 
+    def watch(self):
+        """A Process that prints lifecycle events from now on."""
+        watch = self.libvirt.watch('--event', 'lifecycle')
+
+        def sees():
+            self.libvirt.define(self.xml('seen'))
+            return watch.out
+        self.until(sees, 'lifecycle events')
+        return watch
+
+    @staticmethod
+    def events(watch):
+        """The events that watch() saw, without definitions."""
+        said = [line.text.split(': ')[-1] for line in watch.out]
+        return [event for event in said if not event.startswith('Defined ')]
+
     def assert_events(self, watch, *details):
-        """libvirt.watch() saw these, and no others but definitions."""
-        def seen():
-            said = [line.text.split(': ')[-1] for line in watch.out]
-            return [event for event in said if event != 'Defined Added']
-        self.until(lambda: details[-1] in seen()[-1:], f'event {details[-1]}')
-        self.assertEqual(seen(), list(details))
+        """watch() saw these and no others."""
+        self.until(lambda: details[-1] in self.events(watch)[-1:],
+                   f'event {details[-1]}')
+        self.assertEqual(self.events(watch), list(details))
 
     def assert_says(self, words, *command):
         """virsh fails with these words."""

@@ -122,6 +122,17 @@ class FromXml(LibvirtTest):
         self.assertGreaterEqual(
             self.sweep_of(domain, "<prefault state='off'/>"), HUGE - 4)
 
+    def test_status_that_any_libvirt_can_read(self):
+        """Of a running domain that does not use prefault."""
+        for name, state, named in ('plain', None, False), ('own', 'on', True):
+            domain = self.started(name, state)
+            status = self.machine.read(f'{self.libvirt.folder}/'
+                                       f'{self.libvirt.pids}/{name}.xml')
+            self.assertIn("<flag name='kvm'/>", status)
+            self.assertEqual("<flag name='prefault'/>" in status, named)
+            self.assertNotIn("<flag name='sw-protected", status)
+            domain.end()
+
     def test_off_with_a_qemu_without_it(self):
         """Who writes the default down gets the default."""
         domain = self.running('stock', 'off', emulator=self.libvirt.install(

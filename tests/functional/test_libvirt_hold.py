@@ -56,7 +56,7 @@ class Hold(LibvirtTest):
         """start returns at once, domstats answers, RESUME is the end."""
         domain = self.define('long', mem=SOME,
                              variables=slow(self.machine, CHUNK_MS))
-        watch = self.libvirt.watch('--event', 'lifecycle')
+        watch = self.watch()
         started = self.seconds(domain.virsh, 'start')
         last = asked = 0
         while domain.state() == HELD:
@@ -104,7 +104,7 @@ class Hold(LibvirtTest):
     def test_suspend_gives_the_start_up(self):
         """It stays paused, and resume begins anew."""
         domain = self.held('suspended')
-        watch = self.libvirt.watch('--event', 'lifecycle')
+        watch = self.watch()
         domain.virsh('suspend')
         self.assertEqual(self.query(domain)['status'], 'cancelled')
         self.assertEqual(domain.state(), ('paused', 'user'))

@@ -58,7 +58,7 @@ class Starts(Switched):
 
     def test_start_that_fails(self):
         """A lifecycle event, a reason, and resume tries again."""
-        watch = self.libvirt.watch('--event', 'lifecycle')
+        watch = self.watch()
         domain, fails, _ = self.failed('fails')
         self.assert_events(watch, 'Started Booted', 'Suspended API error')
         self.assertIn('populating guest memory',
@@ -71,7 +71,7 @@ class Starts(Switched):
     def test_start_that_fails_while_the_daemon_is_away(self):
         """It is found out afterwards."""
         fails, slow, variables = self.switches()
-        domain = self.define('orphan', variables=variables)
+        domain = self.define('away', variables=variables)
         self.machine.write(slow, '')
         domain.virsh('start')
         self.assertEqual(domain.state(), HELD)
@@ -108,7 +108,7 @@ class Starts(Switched):
         for how in SOFT_OFF, PANIC:
             with self.subTest(how):
                 domain, _, slow = self.rebooting(f'reboots{len(how)}')
-                watch = self.libvirt.watch('--event', 'lifecycle')
+                watch = self.watch()
                 self.machine.write(slow, '')
                 domain.hmp(how)
                 self.until(lambda: domain.state() == HELD, 'held')
@@ -121,7 +121,7 @@ class Starts(Switched):
                 self.until(lambda: domain.debugcon.count('READY') == 2,
                            'booted again')
                 self.assertEqual(self.sweep_of(domain, how), 0)
-                said = [line.text.split(': ')[-1] for line in watch.out]
+                said = self.events(watch)
                 print(f'# note: {said}')
                 # It was running, is held, is suspended, runs
                 self.assertEqual(said[-3:], ['Suspended Paused',

@@ -20,7 +20,8 @@ static void test_query_without_prefault(const void *args)
 
     g_assert_cmpstr(qdict_get_str(info, "mode"), ==, "off");
     g_assert_cmpstr(qdict_get_str(info, "status"), ==, "none");
-    g_assert_cmpuint(qdict_size(info), ==, 2);
+    g_assert_false(qdict_get_bool(info, "can-map"));
+    g_assert_cmpuint(qdict_size(info), ==, 3);
     qobject_unref(info);
     qtest_quit(qts);
 }

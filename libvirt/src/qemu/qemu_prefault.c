@@ -90,6 +90,19 @@ qemuPrefaultLocksMemory(const virDomainDef *def)
 }
 
 
+bool
+qemuPrefaultLeavesOut(const virDomainDef *def,
+                      virQEMUCapsFlags flag)
+{
+    /* <qemu:commandline> may ask QEMU for prefault as well */
+    if (flag == QEMU_CAPS_PREFAULT || flag == QEMU_CAPS_PREFAULT_MAP)
+        return !qemuPrefaultIsWanted(def) && !def->namespaceData;
+
+    return flag == QEMU_CAPS_SW_PROTECTED_VM &&
+        (!def->sec || def->sec->sectype != VIR_DOMAIN_LAUNCH_SECURITY_SW_PROTECTED);
+}
+
+
 /* The guest takes away what prefault has done, and that is nobody's mistake */
 static void
 qemuPrefaultWarnOfReporting(const virDomainDef *def)

@@ -44,6 +44,20 @@ void qemuPrefaultAccelOptions(virBuffer *buf,
 bool qemuPrefaultLocksMemory(const virDomainDef *def);
 
 /**
+ * qemuPrefaultLeavesOut:
+ * @def: a domain that runs
+ * @flag: something that its QEMU can do
+ *
+ * An unpatched libvirt drops a running domain whose status names a flag that it
+ * does not know.
+ *
+ * Returns: whether the status can do without the flag: it is one of ours, and the
+ * domain does not use it.
+ */
+bool qemuPrefaultLeavesOut(const virDomainDef *def,
+                           virQEMUCapsFlags flag);
+
+/**
  * qemuPrefaultAsk:
  * @mon: monitor of a QEMU that has QEMU_CAPS_PREFAULT
  *
