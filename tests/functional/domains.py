@@ -65,6 +65,7 @@ class LibvirtTest(BedTest):
     """A test with a shared machine that has libvirt, and its virtqemud."""
 
     libvirts = {}
+    seen = 0                    # domains that were defined to be seen
 
     @classmethod
     def setUpClass(cls):
@@ -137,7 +138,8 @@ class LibvirtTest(BedTest):
         watch = self.libvirt.watch('--event', 'lifecycle')
 
         def sees():
-            self.libvirt.define(self.xml('seen'))
+            LibvirtTest.seen += 1
+            self.libvirt.define(self.xml(f'seen{self.seen}'))
             return watch.out
         self.until(sees, 'lifecycle events')
         return watch
