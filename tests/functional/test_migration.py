@@ -7,7 +7,8 @@ from common import BedTest, MIB
 MIB_OF_RAM = 32
 RAM = MIB_OF_RAM * MIB
 BANDWIDTH = 16 * MIB            # a second
-SLOW = 2 * MIB                  # the guest is faster, whatever slows it down
+SLOW = 2 * MIB                  # the guest is faster, whatever slows it down;
+                                # until it has written once, for each migration
 ROUNDS = 4                      # over memory
 
 
@@ -33,14 +34,14 @@ class Migration(BedTest):
         """The migration's status."""
         return qemu.qmp('query-migrate').value.get('status')
 
-    def migrate(self, source, uri, bandwidth=BANDWIDTH):
+    def migrate(self, source, uri):
         """Begin, slowly; it ends by itself if the guest writes nothing."""
-        source.qmp('migrate-set-parameters', max_bandwidth=bandwidth,
+        source.qmp('migrate-set-parameters', max_bandwidth=SLOW,
                    downtime_limit=1)
         source.qmp('migrate', uri=uri)
         self.until(lambda: self.status(source) == 'active', 'migrating')
 
-    def disturb(self, source, rounds):
+    def disturb(self, source, rounds, bandwidth=BANDWIDTH):
         """The guest writes all memory and memslots change; how often.
 
         Until migration went over memory so many times, and the guest too.  On
@@ -53,6 +54,9 @@ class Migration(BedTest):
                 self.rounds(source) < rounds or len(source.sweeps) == before):
             if len(source.sweeps) > done:
                 done = len(source.sweeps)
+                if done > before:
+                    source.qmp('migrate-set-parameters',
+                               max_bandwidth=bandwidth)
                 source.qmp('inject-nmi')
             source.flip_pam()
             flips += 2
@@ -123,9 +127,9 @@ class Migration(BedTest):
         self.prepare(capabilities, source, target)
         target.qmp('migrate-incoming', uri=uri)
         begin(source)
-        self.migrate(source, uri, bandwidth)
+        self.migrate(source, uri)
         before = self.query(source)['retention']['refilled']
-        said = self.disturb(source, rounds)
+        said = self.disturb(source, rounds, bandwidth)
         refilled = self.query(source)['retention']['refilled']
         if self.status(source) == 'active':
             # Memory below 1 MiB, and it would be marked dirty
@@ -211,8 +215,8 @@ class Migration(BedTest):
     def give_up(self, source, how):
         """One that does not come to its end; all is mapped as before then."""
         target, uri = self.target('on')
-        self.migrate(source, uri, SLOW)
-        self.disturb(source, 1)
+        self.migrate(source, uri)
+        self.disturb(source, 1, SLOW)
         if how == 'cancelled':
             source.qmp('migrate_cancel')
         else:
