@@ -16,6 +16,8 @@ HELD = 'paused (starting up)'
 FAILED = 'paused (api error)'
 RUNS = 'running (booted)'
 OFF = 'shut off'
+# While it lasts, 16 of them: an operation may take a while
+CHUNK_MS = 1500
 # virsh's words, as far as they tell
 NOT_RUNNING = 'error: domain is not running'
 EARLY = ('error: domain is starting up, its memory is being mapped: wait until it '
@@ -51,7 +53,7 @@ class Matrix(LibvirtTest):
         fails, slow = self.trigger(), self.trigger()
         domain = self.define(name, variables=injecting(
             self.machine, f'{POPULATE}:when={fails}:errno=ENOMEM',
-            f'{POPULATE}:when={slow}:delay-ms=400'))
+            f'{POPULATE}:when={slow}:delay-ms={CHUNK_MS}'))
         if moment == 'failed':
             self.machine.write(fails, '')
         if moment in ('held', 'cancelled'):

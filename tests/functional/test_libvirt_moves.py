@@ -2,7 +2,7 @@
 """Save and restore, snapshots and migration keep the setting, or change it."""
 import unittest
 
-from domains import LibvirtTest, element, injecting, slow
+from domains import LibvirtTest, POPULATE, element, injecting, slow
 import bed
 
 BED = {'libvirt': True}
@@ -58,7 +58,7 @@ class Moves(LibvirtTest):
     def test_snapshot_while_the_start_is_held(self):
         """Reverted to, it runs."""
         path = self.machine.scratch('early')
-        domain = self.early('snapped', 200)
+        domain = self.early('snapped', 400)
         domain.virsh('snapshot-create-as', 'one', '--memspec',
                      f'{path},snapshot=external')
         self.assertIn('<state>running</state>',
@@ -69,10 +69,11 @@ class Moves(LibvirtTest):
 
     def test_migration_that_is_held_there(self):
         """restore='hold': to libvirt it starts up, and can be suspended."""
-        domain = self.define('holds', features=element('on', " restore='hold'"),
-                             variables=slow(self.machine, 200))
-        domain.virsh('start')
-        self.runs(domain)
+        now = self.trigger()
+        domain = self.started('holds', features=element(
+            'on', " restore='hold'"), variables=injecting(
+                self.machine, f'{POPULATE}:when={now}:delay-ms=2000'))
+        self.machine.write(now, '')
         there = self.migrate(domain)
         self.assertEqual(there.state(), ('paused', 'starting up'))
         self.other().stop()
@@ -80,6 +81,7 @@ class Moves(LibvirtTest):
         self.assertEqual(there.state(), ('paused', 'starting up'))
         there.virsh('suspend')
         self.assertEqual(there.state(), ('paused', 'user'))
+        self.put_away(now)
         there.virsh('resume')
         self.runs(there)
 

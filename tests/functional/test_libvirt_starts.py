@@ -14,6 +14,8 @@ BED = {'libvirt': True}
 HELD = ('paused', 'starting up')
 FAILED = ('paused', 'api error')
 RUNS = ('running', 'booted')
+# Of 16, while it is slow: longer than a daemon takes to be there again
+CHUNK_MS = 2000
 # Ports of machine pc, and what a guest writes there to shut down and to crash
 SOFT_OFF = 'o /w 0x604 0x2000'
 PANIC = 'o /b 0x505 1'
@@ -35,7 +37,7 @@ class Switched(LibvirtTest):
         fails, slow = self.trigger(), self.trigger()
         return fails, slow, injecting(
             self.machine, f'{POPULATE}:when={fails}:errno=ENOMEM',
-            f'{POPULATE}:when={slow}:delay-ms=500')
+            f'{POPULATE}:when={slow}:delay-ms={CHUNK_MS}')
 
     def failed(self, name, **parts):
         """A domain whose start has failed, and how to let it succeed."""
