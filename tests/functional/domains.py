@@ -46,6 +46,9 @@ def past_libvirt(state):
 
 
 POPULATE = 'madvise:MADV_POPULATE_WRITE'
+# What domain.state() says of a start that is held, and of one that failed
+HELD = ('paused', 'starting up')
+FAILED = ('paused', 'api error')
 
 
 def injecting(machine, *rules):
@@ -54,6 +57,10 @@ def injecting(machine, *rules):
                    for name, value in (
                        ('LD_PRELOAD', machine.path('inject.so')),
                        ('PREFAULT_INJECT', ';'.join(rules))))
+
+
+# For 64 MiB 16 times: longer than a daemon takes to be there again
+SLOW_MS = 2000
 
 
 def slow(machine, milliseconds):
@@ -113,6 +120,17 @@ class LibvirtTest(BedTest):
         domain.virsh('start')
         domain.wait_text('READY')
         return domain
+
+    def switches(self):
+        """Two paths, and the environment of a QEMU that looks at them.
+
+        While the first is there (machine.write(), put_away()) populating memory
+        fails, while the second is there it takes long.
+        """
+        fails, slowly = self.trigger(), self.trigger()
+        return fails, slowly, injecting(
+            self.machine, f'{POPULATE}:when={fails}:errno=ENOMEM',
+            f'{POPULATE}:when={slowly}:delay-ms={SLOW_MS}')
 
     def half_way(self, domain):
         """Wait until about half of its memory is done."""

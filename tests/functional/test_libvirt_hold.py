@@ -5,11 +5,10 @@ To libvirt it is a domain that was started and is 'paused (starting up)'.
 """
 import unittest
 
-from domains import LibvirtTest, slow
+from domains import HELD, LibvirtTest, slow
 
 BED = {'libvirt': True}
 
-HELD = ('paused', 'starting up')
 RUNS = ('running', 'booted')
 SOME = 64                       # MiB, 16 chunks and one worker
 MANY = 2048

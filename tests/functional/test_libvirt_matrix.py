@@ -7,7 +7,7 @@ The table that the test prints is the one of docs/libvirt.md.
 import os
 import unittest
 
-from domains import LibvirtTest, POPULATE, injecting
+from domains import LibvirtTest
 import bed
 
 BED = {'libvirt': True}
@@ -16,8 +16,6 @@ HELD = 'paused (starting up)'
 FAILED = 'paused (api error)'
 RUNS = 'running (booted)'
 OFF = 'shut off'
-# While it lasts, 16 of them: an operation may take a while
-CHUNK_MS = 1500
 # virsh's words, as far as they tell
 NOT_RUNNING = 'error: domain is not running'
 EARLY = ('error: domain is starting up, its memory is being mapped: wait until it '
@@ -50,10 +48,8 @@ class Matrix(LibvirtTest):
 
     def bring(self, name, moment):
         """A domain at that moment, and the paths that keep it there."""
-        fails, slow = self.trigger(), self.trigger()
-        domain = self.define(name, variables=injecting(
-            self.machine, f'{POPULATE}:when={fails}:errno=ENOMEM',
-            f'{POPULATE}:when={slow}:delay-ms={CHUNK_MS}'))
+        fails, slow, variables = self.switches()
+        domain = self.define(name, variables=variables)
         if moment == 'failed':
             self.machine.write(fails, '')
         if moment in ('held', 'cancelled'):

@@ -2,7 +2,7 @@
 """Save and restore, snapshots and migration keep the setting, or change it."""
 import unittest
 
-from domains import LibvirtTest, POPULATE, element, injecting, slow
+from domains import HELD, LibvirtTest, element, injecting, slow
 import bed
 
 BED = {'libvirt': True}
@@ -69,19 +69,18 @@ class Moves(LibvirtTest):
 
     def test_migration_that_is_held_there(self):
         """restore='hold': to libvirt it starts up, and can be suspended."""
-        now = self.trigger()
-        domain = self.started('holds', features=element(
-            'on', " restore='hold'"), variables=injecting(
-                self.machine, f'{POPULATE}:when={now}:delay-ms=2000'))
-        self.machine.write(now, '')
+        _, slowly, variables = self.switches()
+        domain = self.started('holds', variables=variables, features=element(
+            'on', " restore='hold'"))
+        self.machine.write(slowly, '')
         there = self.migrate(domain)
-        self.assertEqual(there.state(), ('paused', 'starting up'))
+        self.assertEqual(there.state(), HELD)
         self.other().stop()
         self.other().start()
-        self.assertEqual(there.state(), ('paused', 'starting up'))
+        self.assertEqual(there.state(), HELD)
         there.virsh('suspend')
         self.assertEqual(there.state(), ('paused', 'user'))
-        self.put_away(now)
+        self.put_away(slowly)
         there.virsh('resume')
         self.runs(there)
 
@@ -132,7 +131,7 @@ class Moves(LibvirtTest):
         """A domain whose start is held, for long."""
         domain = self.define(name, variables=slow(self.machine, milliseconds))
         domain.virsh('start')
-        self.assertEqual(domain.state(), ('paused', 'starting up'))
+        self.assertEqual(domain.state(), HELD)
         return domain
 
     def test_migration_while_the_start_is_held(self):
@@ -140,7 +139,7 @@ class Moves(LibvirtTest):
         domain = self.early('early')
         with self.assertRaisesRegex(bed.VirshError, EARLY):
             self.migrate(domain)
-        self.assertEqual(domain.state(), ('paused', 'starting up'))
+        self.assertEqual(domain.state(), HELD)
         domain.virsh('suspend')
         there = self.migrate(domain)
         self.assertEqual(there.state(), ('paused', 'user'))

@@ -6,16 +6,11 @@ it and lets it go on.  To libvirt it runs throughout.
 """
 import unittest
 
-from domains import LibvirtTest, POPULATE, injecting
+from domains import FAILED, HELD, LibvirtTest
 import bed
 
 BED = {'libvirt': True}
 
-HELD = ('paused', 'starting up')
-FAILED = ('paused', 'api error')
-RUNS = ('running', 'booted')
-# Of 16, while it is slow: longer than a daemon takes to be there again
-CHUNK_MS = 2000
 # Ports of machine pc, and what a guest writes there to shut down and to crash
 SOFT_OFF = 'o /w 0x604 0x2000'
 PANIC = 'o /b 0x505 1'
@@ -30,14 +25,6 @@ DISK = """<disk type='file' device='disk'>
 
 class Switched(LibvirtTest):
     """Domains whose memory can be had or not, at once or slowly."""
-
-    def switches(self):
-        """Paths: while the first is there populating fails, while the second
-        is there it takes long; and the environment for that."""
-        fails, slow = self.trigger(), self.trigger()
-        return fails, slow, injecting(
-            self.machine, f'{POPULATE}:when={fails}:errno=ENOMEM',
-            f'{POPULATE}:when={slow}:delay-ms={CHUNK_MS}')
 
     def failed(self, name, **parts):
         """A domain whose start has failed, and how to let it succeed."""
