@@ -294,7 +294,7 @@ class TestTheRules(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name)
-        for name in (*ours.PRODUCT, project.QEMU.patches):
+        for name in (*ours.PRODUCT, project.QEMU.bases):
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, self.root / name)
 

@@ -43,6 +43,7 @@ class AssemblyTest(unittest.TestCase):
 
     def setUp(self):
         self.name = f'{self.project.name}-1.0'
+        self.series = set()
         self.root = Path(tempfile.mkdtemp(prefix='prefault-assembly-'))
         self.addCleanup(shutil.rmtree, self.root)
         for silent in ('step', 'info'):
@@ -84,14 +85,26 @@ class AssemblyTest(unittest.TestCase):
         return path
 
     def patches(self, name, text):
+        """The series gets a patch more, or one of its patches another text."""
         self.write(f'{self.project.patches}/{name}.patch', text)
+        self.series.add(f'{name}.patch')
+        self.write_series()
+
+    def no_patch(self, name):
+        """The series has one patch less."""
+        self.series.remove(f'{name}.patch')
+        self.write_series()
+
+    def write_series(self):
+        self.write(f'{self.project.patches}/series',
+                   '\n'.join(sorted(self.series)) + '\n')
 
     def digest(self):
         return hashlib.sha256(self.archive.read_bytes()).hexdigest()
 
     def pin(self, digest):
         self.write(f'{self.project.patches}/upstream',
-                   f'version 1.0\n{digest} {self.archive.name}\n')
+                   f'version 1.0\nsuite sid\n{digest} {self.archive.name}\n')
 
     def assemble(self, given=True):
         made = tree.Tree(self.project, self.root)
@@ -167,8 +180,8 @@ class TestTree(AssemblyTest):
         self.assertNotIn('hook', self.result()['hw/old.c'])
 
     def test_patch_that_went_away_is_taken_back(self):
-        name = self.root / self.project.patches / '0001-hook.patch'
-        self.assertEqual(self.changed_by(name.unlink), {'hw/old.c'})
+        self.assertEqual(self.changed_by(lambda: self.no_patch('0001-hook')),
+                         {'hw/old.c'})
         self.assertEqual(self.result()['hw/old.c'], '\n'.join(LINES) + '\n')
 
     def test_new_pin_unpacks_again(self):
@@ -181,15 +194,70 @@ class TestTree(AssemblyTest):
                          dict(self.expected(), **{'hw/other.c': 'next\n'}))
 
 
+class TestGivenTree(AssemblyTest):
+    """--source TREE: a version that has no archive, or the user's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.given = self.root / 'upstream-tree'
+        self.write('upstream-tree/meson.build', '')
+        self.write('upstream-tree/.git/HEAD', '')
+        self.write('upstream-tree/build/objects', '')
+        self.write(f'{self.project.patches}/upstream', 'version 1.0\n')
+
+    def assemble(self, given=True):
+        made = tree.Tree(self.project, self.root)
+        words = source.choose(str(self.given)) if given else None
+        return made.assemble(lambda: source.find(made.upstream, words,
+                                                 self.cache), anew=given)
+
+    def expected(self):
+        return dict(super().expected(), **{'meson.build': ''})
+
+    def test_it_is_taken_without_what_is_no_source(self):
+        self.assert_recovers()
+        self.assertFalse(self.assemble(given=False))
+
+    def test_what_changed_in_it_is_taken_too(self):
+        self.assemble()
+        self.write('upstream-tree/hw/other.c', 'newer\n')
+        self.assertTrue(self.assemble())
+        self.assertEqual(self.result(),
+                         dict(self.expected(), **{'hw/other.c': 'newer\n'}))
+
+    def test_its_patched_files_are_kept_aside_anew(self):
+        self.assemble()
+        self.write('upstream-tree/hw/old.c', '\n'.join(['new', *LINES]) + '\n')
+        self.assemble()
+        self.assertTrue(self.result()['hw/old.c'].startswith('new\n'))
+
+    def test_the_pristine_tree_is_of_it_too(self):
+        self.assemble()
+        made = tree.Tree(self.project, self.root)
+        self.assertEqual(made.is_of(), f'{source.TREE}{self.given}')
+
+    def test_none_is_given(self):
+        self.assert_refused(r'no archive of .* 1\.0 is pinned yet: .*--source',
+                            given=False)
+        self.assert_recovers()
+
+
 class TestRefusals(AssemblyTest):
     """A clear sentence each; nothing half done; the next run recovers."""
+
+    def test_patch_that_is_not_there(self):
+        name = self.root / self.project.patches / '0001-hook.patch'
+        name.rename(f'{name}.away')
+        self.assert_refused('0001-hook.patch cannot be read .*series names it')
+        Path(f'{name}.away').rename(name)
+        self.assert_recovers()
 
     def test_patch_that_does_not_apply(self):
         self.assemble()
         self.patches('0002-bad', hook().replace('line 11', 'no such line'))
         self.assert_refused(r'0002-bad\.patch does not apply .*hw/old\.c')
         self.assertEqual(self.result(), self.expected())
-        (self.root / self.project.patches / '0002-bad.patch').unlink()
+        self.no_patch('0002-bad')
         self.assert_recovers()
 
     def test_patch_that_needs_fuzz(self):
@@ -210,7 +278,7 @@ class TestRefusals(AssemblyTest):
         self.patches('0002-bad', '--- /dev/null\n+++ b/hw/created.c\n'
                                  '@@ -0,0 +1 @@\n+prefault\n')
         self.assert_refused(r'0002-bad\.patch creates .*into the overlay')
-        (self.root / self.project.patches / '0002-bad.patch').unlink()
+        self.no_patch('0002-bad')
         self.assert_recovers()
 
     def test_overlay_shadows_upstream(self):
@@ -261,7 +329,8 @@ class TestDownload(AssemblyTest):
         self.served = self.root / f'{self.name}.tar.xz'
         shutil.copy(self.archive, self.served)
         self.write(f'{self.project.patches}/upstream',
-                   f'version 1.0\n{self.digest()} {self.served.name}\n')
+                   f'version 1.0\nsuite sid\n'
+                   f'{self.digest()} {self.served.name}\n')
         self.project = dataclasses.replace(self.project,
                                            releases=f'file://{self.root}')
 
@@ -349,7 +418,7 @@ class TestDownload(AssemblyTest):
                             None, self.cache)
         self.assertEqual(found, self.cache / self.served.name)
         self.assertEqual(run.call_args[0][0][-2:], ['showsrc', name])
-        debs.apt.assert_called_once_with(self.project.suite, source=True)
+        debs.apt.assert_called_once_with('sid', source=True)
 
 
 class TestLibvirtTree(TestTree):

@@ -2,10 +2,11 @@
 """A project's pristine source: find the archive, verify it, unpack it.
 
 Searched in this order: our cache, the folder that the user names
-(paths.sources()), the package index, the upstream release address; or only the
-archive that the user gives.  Nothing is unpacked that does
-not have one of the checksums in the project's file `upstream`.  An archive is
-in the cache, and a tree at its final place, only when it is whole.
+(paths.sources()), the package index, the upstream release address; or only what
+the user gives, an archive or a source tree.  No archive is unpacked that does
+not have one of the checksums in the project's file `upstream`; a tree is the
+user's own, and taken as it is.  An archive is in the cache, and a tree at its
+final place, only when it is whole.
 """
 import hashlib
 import os
@@ -21,12 +22,21 @@ from . import debs, system
 
 BLOCK = 1 << 20
 STALL_SECONDS = 60
+KEYS = ('version', 'suite')
+TREE = 'tree '      # begins the stamp of a source tree, its path follows
+# What people have in a source tree beside sources
+NOT_SOURCE = ('.git', 'build', 'build-*', '__pycache__')
 
 
 class Upstream:
-    """The pinned base of a project: version, and {archive name: sha256}.
+    """The pinned base of a project.
 
-    The file's first line is `version X`, each further line `sha256 name`.
+    version:  of the project
+    suite:    the Debian suite whose source index lists it, '' if none does
+    archives: {name: sha256}; a version without any is built from a source tree
+
+    The file has a line `version X`, perhaps a line `suite X`, then lines
+    `sha256 name`.
     """
 
     def __init__(self, project, root=paths.ROOT):
@@ -36,20 +46,23 @@ class Upstream:
             lines = path.read_text(encoding='utf-8').splitlines()
         except OSError as error:
             raise Fail(f'{path} cannot be read ({error.strerror}): it pins '
-                       f'the version of {project.title}, restore it from '
-                       'git') from error
+                       f'the version of {project.title}; there are '
+                       f"{', '.join(project.known_bases(root))}") from error
         words = [line.split() for line in lines if line.strip()]
         if (not words or words[0][0] != 'version'
                 or any(len(w) != 2 for w in words)):
-            raise Fail(f'{path} is malformed: it needs a line `version X` '
-                       'and then lines `sha256 archive-name`')
-        self.version = words[0][1]
-        self.archives = {name: digest for digest, name in words[1:]}
+            raise Fail(f'{path} is malformed: it needs a line `version X`, '
+                       'perhaps `suite X`, then lines `sha256 archive-name`')
+        named = {key: value for key, value in words if key in KEYS}
+        self.version = named['version']
+        self.suite = named.get('suite', '')
+        self.archives = {name: digest for digest, name in words
+                         if digest not in KEYS}
         self.title = f'{project.title} {self.version}'
 
-    def accepts(self, digest):
-        """Tell whether an archive with this sha256 may be used."""
-        return digest in self.archives.values()
+    def accepts(self, stamp):
+        """Tell whether an archive or a tree with this stamp() may be used."""
+        return stamp in self.archives.values() or stamp.startswith(TREE)
 
 
 def sha256(path):
@@ -58,25 +71,39 @@ def sha256(path):
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+def is_tree(path):
+    """Tell whether a path is a source tree."""
+    return (Path(path) / 'meson.build').is_file()
+
+
+def stamp(origin):
+    """What tells an archive, or a source tree, from another."""
+    return (f'{TREE}{origin.resolve()}' if origin.is_dir() else sha256(origin))
+
+
 def choose(path):
     """Take the PATH of an option --source: return it if it is to be find()'s
     @given; of a folder make paths.sources(), also for what we start."""
-    if not path or not Path(path).is_dir():
+    if not path or not Path(path).is_dir() or is_tree(path):
         return path
     os.environ['PREFAULT_SOURCES'] = str(Path(path).resolve())
     return None
 
 
 def find(upstream, given=None, cache=None):
-    """Return the path of an archive whose checksum is accepted.
+    """Return the path of an archive whose checksum is accepted, or of a tree.
 
-    @given: the user's own archive: used, or refused, and nothing else is tried;
-            the cache gets a copy, for the other trees of this version
+    @given: the user's own archive or tree: used, or refused, and nothing else
+            is tried; of an archive the cache gets a copy, for the other trees
+            of this version
     @cache: folder of archives, paths.CACHE if None
     """
     cache = cache or paths.CACHE
     if given:
         return _given(upstream, Path(given), cache)
+    if not upstream.archives:
+        raise Fail(f'no archive of {upstream.title} is pinned yet: give its '
+                   f'source tree, {upstream.project.give}')
     for name in upstream.archives:
         if _cached(upstream, cache / name):
             return cache / name
@@ -92,11 +119,31 @@ def find(upstream, given=None, cache=None):
                f'again, or give an archive: {upstream.project.give}')
 
 
-def unpack(archive, target):
-    """Unpack the archive at the folder target: all of it or nothing."""
-    say.step(f'unpacking {archive.name}')
+def at_hand(upstream, cache=None):
+    """The path of an accepted archive that takes no network, or None."""
+    folders = [cache or paths.CACHE, *filter(None, [paths.sources()])]
+    return next((folder / name for folder in folders
+                 for name in upstream.archives
+                 if (folder / name).is_file()
+                 and upstream.accepts(sha256(folder / name))), None)
+
+
+def unpack(origin, target):
+    """Unpack or copy what find() found at the folder target: all or nothing."""
+    say.step(f"{'copying' if origin.is_dir() else 'unpacking'} {origin.name}")
     partial = target.with_name(target.name + '.partial')
     shutil.rmtree(partial, ignore_errors=True)
+    if origin.is_dir():
+        # Files keep their times, so that only what changed is compiled anew
+        shutil.copytree(origin, partial, symlinks=True,
+                        ignore=shutil.ignore_patterns(*NOT_SOURCE))
+    else:
+        _extract(origin, partial)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+
+
+def _extract(archive, partial):
     partial.mkdir(parents=True)
     done = subprocess.run(
         ['tar', '-xf', str(archive), '-C', str(partial), '--no-same-owner',
@@ -107,15 +154,15 @@ def unpack(archive, target):
         raise Fail(f'{archive} cannot be unpacked '
                    f"({(done.stderr.strip().splitlines() or ['?'])[-1]}): "
                    'see that there is disk space, then run this again')
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
 
 
 def _given(upstream, path, cache):
+    if is_tree(path):
+        return path
     if not path.is_file():
         raise Fail(f'--source {path} is no file and no folder: give the archive '
-                   f"itself, one of {', '.join(upstream.archives)}, or a folder "
-                   'that holds it')
+                   f"itself, one of {', '.join(upstream.archives)}, a folder "
+                   'that holds it, or a source tree')
     return _keep(upstream, path, cache)
 
 
@@ -124,7 +171,8 @@ def _keep(upstream, path, cache):
     digest = sha256(path)
     if not upstream.accepts(digest):
         raise Fail(_wrong(upstream, path, digest) +
-                   ': give an unchanged archive of that version')
+                   ': give an unchanged archive of that version, or unpack '
+                   'it and give the folder')
     kept = cache / next(name for name, accepted in upstream.archives.items()
                         if accepted == digest)
     if not _cached(upstream, kept):
@@ -172,7 +220,7 @@ def _from_index(upstream, cache):
     """
     project = upstream.project
     system.need_debian('a source package index is read')
-    words = debs.apt(project.suite, source=True)
+    words = debs.apt(upstream.suite, source=True)
     shown = subprocess.run(['apt-cache', *words, 'showsrc', project.name],
                            capture_output=True, text=True, check=False)
     for name, digest in upstream.archives.items():
@@ -182,7 +230,7 @@ def _from_index(upstream, cache):
         if folder:
             uri = f'{debs.mirror().rstrip("/")}/{folder[1]}/{name}'
             return _download(upstream, uri, digest, cache / name)
-    raise Fail(f'the source index of Debian {project.suite} does not list '
+    raise Fail(f'the source index of Debian {upstream.suite} does not list '
                f'{upstream.title} any more')
 
 

@@ -33,21 +33,22 @@ class Tree:
         self.upstream = source.Upstream(project, root)
         self.src = (build or self.root / 'build') / 'src'
         self.path = self.src / f'{project.name}-{self.upstream.version}'
-        state = self.src / f'{project.name}-state'
+        state = self.src / f'{self.path.name}-state'
         self.originals = state / 'originals'    # of every file ever patched
         self.scratch = state / 'scratch'
         self.incoming = state / 'incoming'      # a file not whole yet
         self.upstream_list = state / 'upstream.files'
         self.overlay_list = state / 'overlay.files'
-        self.unpacked = state / 'unpacked'      # sha256 of the archive
+        self.unpacked = state / 'unpacked'      # what it was, source.stamp()
 
-    def assemble(self, find):
+    def assemble(self, find, anew=False):
         """Bring the tree up to date; return whether anything changed.
 
-        @find: called without arguments for the archive if one is needed
+        @find: called without arguments for the archive or tree if one is needed
+        @anew: there may be a newer one
         """
         with made.locked(self.src / f'{self.project.name}-lock'):
-            fresh = self._ensure_unpacked(find)
+            fresh = self._ensure_unpacked(find, anew)
             overlay = self._overlay()
             self._check_shadows(overlay)
             patched = self._patch_in_scratch()
@@ -66,19 +67,23 @@ class Tree:
     def _series(self):
         return series(self.project, self.root)
 
-    def _ensure_unpacked(self, find):
-        if (self.path.is_dir() and self.unpacked.exists()
-                and self.upstream.accepts(self.unpacked.read_text().strip())):
+    def is_of(self):
+        """The stamp of what the tree was made of, '' if there is none."""
+        return (self.unpacked.read_text().strip()
+                if self.path.is_dir() and self.unpacked.exists() else '')
+
+    def _ensure_unpacked(self, find, anew):
+        if not anew and self.upstream.accepts(self.is_of()):
             return False
         check_disk(self.src, DISK_NEEDED)
-        archive = find()
+        origin = find()
         shutil.rmtree(self.upstream_list.parent, ignore_errors=True)
         self.upstream_list.parent.mkdir(parents=True)
-        source.unpack(archive, self.path)
+        source.unpack(origin, self.path)
         names = sorted(str(p.relative_to(self.path))
                        for p in self.path.rglob('*') if not p.is_dir())
         write(self.upstream_list, '\n'.join(names) + '\n')
-        write(self.unpacked, source.sha256(archive) + '\n')
+        write(self.unpacked, source.stamp(origin) + '\n')
         return True
 
     def _check_shadows(self, overlay):
@@ -151,7 +156,9 @@ class Pristine(Tree):
 
 def series(project, root=paths.ROOT):
     """The project's patches, in order."""
-    return sorted((Path(root) / project.patches).glob('*.patch'))
+    folder = Path(root) / project.patches
+    return [Path(os.path.normpath(folder / name))
+            for name in read_lines(folder / 'series')]
 
 
 def overlay_files(project, root=paths.ROOT):
@@ -166,7 +173,11 @@ def overlay_files(project, root=paths.ROOT):
 
 def patched_files(patch):
     """The names of the files that a patch changes."""
-    text = patch.read_text(encoding='utf-8')
+    try:
+        text = patch.read_text(encoding='utf-8')
+    except OSError as error:
+        raise Fail(f'{patch} cannot be read ({error.strerror}), and a series '
+                   'names it: restore it from git') from error
     if re.search(r'^(---|\+\+\+) /dev/null', text, re.M):
         raise Fail(f'the patch {patch} creates or removes a file: put new '
                    'files into the overlay, and leave what is upstream\'s')

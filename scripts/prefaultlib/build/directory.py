@@ -62,7 +62,7 @@ class Build:
 
     def configure(self):
         """Configure unless it was done with these words."""
-        wanted = '\n'.join([*self.words, *compiler()])
+        wanted = '\n'.join([*self.words, *compiler(), self.source.name])
         if self.stamp.exists() and self.stamp.read_text() == wanted:
             return
         ensure_tools()
@@ -195,15 +195,30 @@ def run_logged(command, log, cwd, env=None):
                               stdin=subprocess.DEVNULL).returncode
 
 
-def setup_top():
-    """Make build/ the Meson build directory of this project, once."""
-    if all((paths.BUILD / name).exists()
-           for name in ('build.ninja', 'options.json')):
+def top_options():
+    """What meson.options has for the projects' builds."""
+    try:
+        return json.loads((paths.BUILD / 'options.json').read_text())
+    except OSError:
+        raise Fail(f'{paths.BUILD} is not set up: run scripts/setup') from None
+
+
+def setup_top(base=None):
+    """Make build/ the Meson build directory of this project, once.
+
+    @base: QEMU's, if the user chose one
+    """
+    there = all((paths.BUILD / name).exists()
+                for name in ('build.ninja', 'options.json'))
+    if there and (not base or base == top_options().get('base')):
         return
     ensure_tools()
-    shutil.rmtree(paths.BUILD / 'meson-private', ignore_errors=True)
+    if not there:
+        shutil.rmtree(paths.BUILD / 'meson-private', ignore_errors=True)
     log = paths.LOGS / 'meson-setup.log'
-    command = [PYTHON, str(MESON), 'setup', str(paths.BUILD), str(paths.ROOT)]
+    command = [PYTHON, str(MESON), 'setup', str(paths.BUILD), str(paths.ROOT),
+               *([f'-Dbase={base}'] if base else []),
+               *(['--reconfigure'] if there else [])]
     if run_logged(command, log, paths.ROOT):
         raise Fail(f'`meson setup build` failed: the end of {log} says why; '
                    'then run this again')

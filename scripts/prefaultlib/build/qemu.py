@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """QEMU's build directories: a variant is one line of the table below."""
-import json
 import os
 import shlex
 
 from .. import paths
 from ..assemble import project
 from ..assemble.tree import write
-from ..err import Fail
 from . import directory
 
 COMMON = ['--without-default-features', '--enable-fdt=system',
@@ -82,9 +80,6 @@ class Build(directory.Build):
 
 def option_words():
     """What meson.options adds to the default variant's configure words."""
-    try:
-        options = json.loads((paths.BUILD / 'options.json').read_text())
-    except OSError:
-        raise Fail(f'{paths.BUILD} is not set up: run scripts/setup') from None
+    options = directory.top_options()
     return [f"--target-list={options['targets']}",
             *shlex.split(options['qemu_configure_args'])]

@@ -12,12 +12,19 @@ VARIANTS = {name: module.Build for module in (qemu, libvirt)
 def assembled(variant='default', given=None):
     """The source tree of a variant, assembled.
 
-    @given: the user's own archive, if there is one
+    @given: the user's own archive or source tree, if there is one
     """
     kind = Pristine if variant.endswith('pristine') else Tree
     tree = kind(VARIANTS[variant].project)
-    tree.assemble(lambda: source.find(tree.upstream, given))
+    tree.assemble(lambda: source.find(tree.upstream, given or own_tree(tree)),
+                  anew=bool(given) and source.is_tree(given))
     return tree
+
+
+def own_tree(tree):
+    """The source tree that the user gave for the patched one, or None."""
+    stamp = Tree(tree.project).is_of()
+    return stamp.removeprefix(source.TREE) if source.TREE in stamp else None
 
 
 def configured(variant, given=None):

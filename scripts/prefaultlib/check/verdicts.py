@@ -24,7 +24,7 @@ def load(name, project, folder=FOLDER):
         say.info(f'{path} is not there: the pristine tree is run')
         return None
     known = json.loads(path.read_text(encoding='utf-8'))
-    if not source.Upstream(project).accepts(known['archive']):
+    if known['archive'] not in source.Upstream(project).archives.values():
         say.info(f'{path} is of another archive of {project.title}: the pristine '
                  'tree is run; `scripts/check --record` writes it anew')
         return None

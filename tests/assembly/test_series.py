@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Each series fits the version that it is for; what fits two is there once.
+
+Tried on every archive that takes no network, and on the source tree that the user
+gave, whatever build/ is made of.
+"""
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from prefaultlib.assemble import project, source, tree
+from prefaultlib.err import Fail
+from prefaultlib.paths import ROOT
+
+PROJECTS = tuple(one.at(base) for one in project.ALL
+                 for base in one.known_bases())
+LIKE = project.QEMU.at(project.BASE)        # whose patches others share
+
+
+def origin(of):
+    """The archive, or the user's tree, of a version; None: none is at hand."""
+    stamp = tree.Tree(of).is_of()
+    if stamp.startswith(source.TREE):
+        return Path(stamp.removeprefix(source.TREE))
+    return source.at_hand(source.Upstream(of))
+
+
+def names_in(archive):
+    """The names of the files in an archive or tree."""
+    if archive.is_dir():
+        return {str(path.relative_to(archive)) for path in archive.rglob('*')}
+    told = subprocess.run(['tar', '-tf', archive], check=True, text=True,
+                          capture_output=True).stdout
+    return {line.partition('/')[2] for line in told.split('\n')}
+
+
+def take(archive, names, folder):
+    """Unpack, or copy, some of the files."""
+    if archive.is_dir():
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(archive / name, folder / name)
+        return
+    subprocess.run(
+        ['tar', '-xf', archive, '-C', folder, '--strip-components=1',
+         '--wildcards', '--no-wildcards-match-slash',
+         *(f'*/{name}' for name in names)], check=True)
+
+
+class Series(unittest.TestCase):
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def pristine(self, of):
+        """(all names, folder with the files that the series changes)."""
+        archive = origin(of)
+        if not archive:
+            self.skipTest(f'no source of {source.Upstream(of).title} is at hand')
+        theirs = names_in(archive)
+        touched = {name for patch in tree.series(of)
+                   for name in tree.patched_files(patch)}
+        self.assertEqual(touched - theirs, set())
+        place = self.folder / of.base
+        place.mkdir()
+        take(archive, touched, place)
+        return theirs, place
+
+    def applied(self, patch, place):
+        """{name: text} of the files with a patch, None if it does not apply."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            shutil.copytree(place, folder, dirs_exist_ok=True)
+            try:
+                tree.apply(patch, Path(folder))
+            except Fail:
+                return None
+            return {path.relative_to(folder): path.read_text()
+                    for path in Path(folder).rglob('*') if path.is_file()}
+
+    def dry_run(self, of):
+        theirs, place = self.pristine(of)
+        self.assertEqual(theirs & set(tree.overlay_files(of)), set())
+        for patch in tree.series(of):
+            shared = ROOT / LIKE.patches / patch.name
+            if of.name == LIKE.name and shared.exists() and shared != patch:
+                self.assertNotEqual(self.applied(shared, place),
+                                    self.applied(patch, place),
+                                    f'{patch}: {shared} would do')
+            tree.apply(patch, place)
+        print(f'# note: {of.title} {of.base}: {len(tree.series(of))} patches')
+
+    def test_each_patch_is_in_a_series(self):
+        for one in project.ALL:
+            named = {patch for base in one.known_bases()
+                     for patch in tree.series(one.at(base))}
+            self.assertEqual(named, set((ROOT / one.bases).rglob('*.patch')))
+
+
+def add(of):
+    name = f'test_{of.name}_{of.base}'.replace('.', '_')
+    setattr(Series, name, lambda self: self.dry_run(of))
+
+
+for each in PROJECTS:
+    add(each)
+
+if __name__ == '__main__':
+    unittest.main()
