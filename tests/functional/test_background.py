@@ -10,6 +10,7 @@ MIB_OF_RAM = 128
 PAIRS = 3
 # Of what is mapped again; each takes the next part when it is done with one
 SHARE = 0.2
+MOST = 0.75                     # of one alone
 # By the guest's clock: a vCPU that maps leaves it for 0.1 ms at a time
 MUCH_SLOWER = 20
 
@@ -48,7 +49,9 @@ class Background(BedTest):
               f'vCPU and by two: '
               f'{", ".join(f"{a:.2f} s and {b:.2f} s" for a, b in pairs)}: '
               f'{faster:.2f} times as fast')
-        self.assertEqual(set(one.shares()), {0})
+        shares = one.shares()
+        # Where the host keeps a vCPU from its CPU another one takes its place
+        self.assertGreater(shares.get(0, 0), MOST * sum(shares.values()), shares)
         shares = two.shares()
         for vcpu in 0, 1:
             self.assertGreater(shares.get(vcpu, 0),
