@@ -201,18 +201,22 @@ class TestGivenTree(AssemblyTest):
         super().setUp()
         self.given = self.root / 'upstream-tree'
         self.write('upstream-tree/meson.build', '')
-        self.write('upstream-tree/.git/HEAD', '')
-        self.write('upstream-tree/build/objects', '')
+        self.write('upstream-tree/VERSION', f'{self.project.base}.3\n')
+        self.write('upstream-tree/build-aux/kept', '')
+        for name in '.git/HEAD', 'build/objects', 'other/build.ninja':
+            self.write(f'upstream-tree/{name}', '')
         self.write(f'{self.project.patches}/upstream', 'version 1.0\n')
 
-    def assemble(self, given=True):
-        made = tree.Tree(self.project, self.root)
+    def assemble(self, given=True, build=None):
+        made = tree.Tree(self.project, self.root, build)
         words = source.choose(str(self.given)) if given else None
         return made.assemble(lambda: source.find(made.upstream, words,
                                                  self.cache), anew=given)
 
     def expected(self):
-        return dict(super().expected(), **{'meson.build': ''})
+        return dict(super().expected(), **{
+            'meson.build': '', 'build-aux/kept': '',
+            'VERSION': f'{self.project.base}.3\n'})
 
     def test_it_is_taken_without_what_is_no_source(self):
         self.assert_recovers()
@@ -231,10 +235,21 @@ class TestGivenTree(AssemblyTest):
         self.assemble()
         self.assertTrue(self.result()['hw/old.c'].startswith('new\n'))
 
-    def test_the_pristine_tree_is_of_it_too(self):
+    def test_the_one_to_compare_with_follows(self):
+        self.assemble(build=self.root / 'build/pristine')
         self.assemble()
-        made = tree.Tree(self.project, self.root)
-        self.assertEqual(made.is_of(), f'{source.TREE}{self.given}')
+        made, other = (tree.Tree(self.project, self.root, build) for build in
+                       (None, self.root / 'build/pristine'))
+        self.assertEqual(made.own_origin(), str(self.given))
+        self.assertTrue(other.is_older_than(made))
+        self.assertFalse(made.is_older_than(other))
+
+    def test_of_another_version(self):
+        for version, base in (('8.2.1', '8.2'), ('10.0.92', '10.1')):
+            self.write('upstream-tree/VERSION', f'{version}\n')
+            self.assert_refused(f'is a tree of version {base}, and that of')
+        self.write('upstream-tree/VERSION', f'{self.project.base}.3\n')
+        self.assert_recovers()
 
     def test_none_is_given(self):
         self.assert_refused(r'no archive of .* 1\.0 is pinned yet: .*--source',

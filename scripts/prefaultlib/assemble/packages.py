@@ -18,6 +18,7 @@ INTEL = "for Intel's test bed"
 LINUX = "for the bed's own Linux"
 UPSTREAM = "for QEMU's own tests"
 LIBVIRT = 'to build libvirt'
+FULL = 'for all features of QEMU'
 
 PACKAGES = {
     SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
@@ -31,6 +32,17 @@ PACKAGES = {
     UPSTREAM: 'ipxe-qemu',
     LIBVIRT: 'libnl-3-dev libnl-route-3-dev libjson-c-dev libgnutls28-dev '
              'libtirpc-dev libxml2-dev libxml2-utils xsltproc',
+    FULL: 'libaio-dev liburing-dev libcap-ng-dev libattr1-dev libslirp-dev '
+          'libpixman-1-dev libgnutls28-dev libsasl2-dev libjpeg-dev libpng-dev '
+          'libzstd-dev libcurl4-gnutls-dev libssh-dev libiscsi-dev libnfs-dev '
+          'librbd-dev libspice-server-dev libspice-protocol-dev '
+          'libusb-1.0-0-dev libusbredirparser-dev libncurses-dev libgtk-3-dev '
+          'libvte-2.91-dev libsdl2-dev libvirglrenderer-dev libepoxy-dev '
+          'libdrm-dev libgbm-dev libpulse-dev libasound2-dev libjack-dev '
+          'libpipewire-0.3-dev libcapstone-dev libbpf-dev libudev-dev '
+          'libfuse3-dev librdmacm-dev libibverbs-dev libibumad-dev '
+          'libcacard-dev libvdeplug-dev libbrlapi-dev libglusterfs-dev '
+          'nettle-dev ipxe-qemu ovmf',
 }
 DEMO = (SOURCE, BUILD, BED)
 # What is looked for where packages have other names

@@ -8,6 +8,7 @@ QEMU's base is chosen by `scripts/setup --base`.
 import dataclasses
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,12 @@ class Project:
                       key=lambda name: [int(n) for n in name.split('.')])
 
 
+def version(root=paths.ROOT):
+    """Ours, as meson.build has it."""
+    text = (Path(root) / 'meson.build').read_text(encoding='utf-8')
+    return re.search(r"^project\('prefault', version: '(.+?)'", text, re.M)[1]
+
+
 def chosen_base():
     """QEMU's base of this run, or of build/, which scripts/setup made."""
     try:
@@ -69,7 +76,7 @@ def chosen_base():
 
 QEMU = Project(
     name='qemu', title='QEMU', bases='patches/qemu', base=chosen_base(),
-    top='', overlay=('accel', 'hw', 'include', 'qapi', 'tests/unit',
+    top='', overlay=('accel', 'hw', 'include', 'qapi', 'tools', 'tests/unit',
                      'tests/qtest'),
     # The first lets a tree without firmware build; it emulates the test bed.
     pristine=('patches/qemu/10.2/0001-*.patch', 'patches/bed/*.patch'),

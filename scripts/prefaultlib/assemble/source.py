@@ -24,8 +24,9 @@ BLOCK = 1 << 20
 STALL_SECONDS = 60
 KEYS = ('version', 'suite')
 TREE = 'tree '      # begins the stamp of a source tree, its path follows
-# What people have in a source tree beside sources
-NOT_SOURCE = ('.git', 'build', 'build-*', '__pycache__')
+# What people have in a source tree beside sources, on top or anywhere
+BUILD_FOLDER = 'build'
+NO_SOURCE = ('.git', '__pycache__')
 
 
 class Upstream:
@@ -103,7 +104,8 @@ def find(upstream, given=None, cache=None):
         return _given(upstream, Path(given), cache)
     if not upstream.archives:
         raise Fail(f'no archive of {upstream.title} is pinned yet: give its '
-                   f'source tree, {upstream.project.give}')
+                   f'source tree, {upstream.project.give}, or choose another '
+                   f'version by `scripts/setup --base`')
     for name in upstream.archives:
         if _cached(upstream, cache / name):
             return cache / name
@@ -135,8 +137,10 @@ def unpack(origin, target):
     shutil.rmtree(partial, ignore_errors=True)
     if origin.is_dir():
         # Files keep their times, so that only what changed is compiled anew
-        shutil.copytree(origin, partial, symlinks=True,
-                        ignore=shutil.ignore_patterns(*NOT_SOURCE))
+        shutil.copytree(origin, partial, symlinks=True, ignore=lambda at, names: [
+            name for name in names if name in NO_SOURCE
+            or (name == BUILD_FOLDER and Path(at) == origin)
+            or (Path(at) / name / 'build.ninja').exists()])
     else:
         _extract(origin, partial)
     shutil.rmtree(target, ignore_errors=True)
@@ -158,12 +162,29 @@ def _extract(archive, partial):
 
 def _given(upstream, path, cache):
     if is_tree(path):
+        _check_base(upstream, path)
         return path
     if not path.is_file():
         raise Fail(f'--source {path} is no file and no folder: give the archive '
                    f"itself, one of {', '.join(upstream.archives)}, a folder "
                    'that holds it, or a source tree')
     return _keep(upstream, path, cache)
+
+
+def _check_base(upstream, path):
+    """Fail if a tree is of another version than the base in use."""
+    named = path / 'VERSION'
+    text = (named if named.exists() else path / 'meson.build').read_text(
+        encoding='utf-8')
+    found = re.search(r"^(?:\s*version: ')?(\d+)\.(\d+)\.(\d+)", text, re.M)
+    major, minor, micro = map(int, found.groups()) if found else (0, 0, 0)
+    # 11.0.50 and later led to 11.1
+    base = f'{major}.{minor + (micro >= 50)}'
+    if base != upstream.project.base:
+        raise Fail(f'--source {path} is a tree of version {base}, and that of '
+                   f'{upstream.project.title} {upstream.project.base} is '
+                   'wanted: give such a tree, or choose another by '
+                   '`scripts/setup --base`')
 
 
 def _keep(upstream, path, cache):

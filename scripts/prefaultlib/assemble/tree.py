@@ -72,6 +72,17 @@ class Tree:
         return (self.unpacked.read_text().strip()
                 if self.path.is_dir() and self.unpacked.exists() else '')
 
+    def own_origin(self):
+        """The user's source tree that it was made of, or None."""
+        stamp = self.is_of()
+        return (stamp.removeprefix(source.TREE)
+                if stamp.startswith(source.TREE) else None)
+
+    def is_older_than(self, other):
+        """Tell whether it was unpacked before another one that is there."""
+        return self.is_of() and (self.unpacked.stat().st_mtime_ns <
+                                 other.unpacked.stat().st_mtime_ns)
+
     def _ensure_unpacked(self, find, anew):
         if not anew and self.upstream.accepts(self.is_of()):
             return False

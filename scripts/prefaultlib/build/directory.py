@@ -203,22 +203,23 @@ def top_options():
         raise Fail(f'{paths.BUILD} is not set up: run scripts/setup') from None
 
 
-def setup_top(base=None):
+def setup_top(**chosen):
     """Make build/ the Meson build directory of this project, once.
 
-    @base: QEMU's, if the user chose one
+    @chosen: values of meson.options, and Meson's own, that the user chose;
+             None: not chosen, it stays as it is
     """
     there = all((paths.BUILD / name).exists()
                 for name in ('build.ninja', 'options.json'))
-    if there and (not base or base == top_options().get('base')):
+    words = [f'-D{name}={value}' for name, value in chosen.items() if value]
+    if there and not words:
         return
     ensure_tools()
     if not there:
         shutil.rmtree(paths.BUILD / 'meson-private', ignore_errors=True)
     log = paths.LOGS / 'meson-setup.log'
     command = [PYTHON, str(MESON), 'setup', str(paths.BUILD), str(paths.ROOT),
-               *([f'-Dbase={base}'] if base else []),
-               *(['--reconfigure'] if there else [])]
+               *words, *(['--reconfigure'] if there else [])]
     if run_logged(command, log, paths.ROOT):
         raise Fail(f'`meson setup build` failed: the end of {log} says why; '
                    'then run this again')

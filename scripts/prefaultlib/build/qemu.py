@@ -8,11 +8,18 @@ from ..assemble import project
 from ..assemble.tree import write
 from . import directory
 
-COMMON = ['--without-default-features', '--enable-fdt=system',
-          '--disable-install-blobs', '--disable-docs', '--enable-tcg']
+# Where Debian's packages have firmware
+FIRMWARE = ('/usr/share/qemu', '/usr/share/seabios', '/usr/lib/ipxe/qemu')
+COMMON = ['--enable-fdt=system', '--disable-install-blobs', '--disable-docs',
+          '--enable-tcg',
+          f"--firmwarepath={':'.join(['share/qemu-firmware', *FIRMWARE])}"]
+LITTLE = ['--without-default-features']
 # What operators combine with prefault: -sandbox, host-nodes=, pmem=on
-USUAL = ['--enable-kvm', '--enable-seccomp', '--enable-numa',
+USUAL = [*LITTLE, '--enable-kvm', '--enable-seccomp', '--enable-numa',
          '--enable-libpmem']
+# scripts/setup --full: every feature whose library is there
+FULL = ['--enable-kvm', '--enable-seccomp', '--enable-numa', '--enable-slirp',
+        '--enable-vnc', '--enable-linux-io-uring', '--disable-werror']
 
 
 def programs(pattern):
@@ -21,7 +28,10 @@ def programs(pattern):
             for path in sorted(paths.ROOT.glob(pattern))]
 
 
-UNIT_TESTS = programs('tests/unit/test-*.c')
+# Not built before 10.1, see accel/kvm/prefault/meson.build
+PRIVATE = ['tests/unit/test-kvm-conversion']
+UNIT_TESTS = [name for name in programs('tests/unit/test-*.c')
+              if project.QEMU.base != '10.0' or name not in PRIVATE]
 # Those with threads: what TSan looks at
 THREADED = ['tests/unit/test-prefault-engine',
             'tests/unit/test-prefault-engine-places',
@@ -32,23 +42,25 @@ THREADED = ['tests/unit/test-prefault-engine',
             'tests/unit/test-prefault-work-kinds',
             'tests/unit/test-prefault-work-tolerant']
 QTESTS = programs('tests/qtest/*-test.c')
+FOLLOWER = 'tools/prefault/qemu-prefault'
 X86 = '--target-list=x86_64-softmmu'
 VARIANT_TARGETS = ['qemu-system-x86_64', 'qemu-system-aarch64']
 # Nobody runs it: without optimisation it takes half the time, and a call that
 # only an optimiser would remove is found
-ONLY_BUILT = ['--without-default-devices', '-Doptimization=0', '-Ddebug=false']
+ONLY_BUILT = [*LITTLE, '--without-default-devices', '-Doptimization=0', '-Ddebug=false']
 
 # name: (directory, configure words, default ninja targets)
 VARIANTS = {
-    'default': ('qemu', USUAL, ['qemu-system-x86_64']),
+    'default': ('qemu', USUAL, ['qemu-system-x86_64', FOLLOWER]),
     'pristine': ('pristine/qemu', USUAL, ['qemu-system-x86_64']),
     # Of arm64's KVM nothing is compiled here, so that both share a directory
     'variants': ('qemu-variants',
                  ['--target-list=x86_64-softmmu,aarch64-softmmu',
                   '--disable-kvm', *ONLY_BUILT], VARIANT_TARGETS),
-    'asan': ('qemu-asan', [X86, '--enable-kvm', '--enable-asan',
+    'asan': ('qemu-asan', [X86, *LITTLE, '--enable-kvm', '--enable-asan',
                            '--enable-ubsan'], UNIT_TESTS),
-    'tsan': ('qemu-tsan', [X86, '--enable-kvm', '--enable-tsan'], THREADED),
+    'tsan': ('qemu-tsan', [X86, *LITTLE, '--enable-kvm', '--enable-tsan'],
+             THREADED),
 }
 
 
@@ -60,9 +72,10 @@ class Build(directory.Build):
     def __init__(self, variant, source):
         """@source: the assembled tree"""
         folder, own, self.targets = VARIANTS[variant]
+        if own is USUAL:
+            own = usual_words(variant == 'default')
         super().__init__(variant, source, folder,
-                         ['--python=' + directory.PYTHON, *COMMON, *own,
-                          *(option_words() if own is USUAL else [])])
+                         ['--python=' + directory.PYTHON, *COMMON, *own])
         self.meson = [str(self.folder / 'pyvenv/bin/meson')]
 
     def configure_command(self):
@@ -73,13 +86,27 @@ class Build(directory.Build):
         return self.targets
 
     def complete_configuration(self):
-        """Let `ninja -C build/qemu` find our Meson without PYTHONPATH."""
+        """Let `ninja -C build/qemu` find our Meson, and QEMU its firmware."""
         for site in self.folder.glob('pyvenv/lib/python3*/site-packages'):
             write(site / 'prefault.pth', f'{paths.TOOLS_PYTHON}\n')
+        # A QEMU in its build directory takes all paths to be below this one
+        for folder in FIRMWARE:
+            link = self.folder / 'qemu-bundle' / folder[1:]
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(folder)
 
 
-def option_words():
-    """What meson.options adds to the default variant's configure words."""
+def usual_words(ours):
+    """The configure words that depend on meson.options.
+
+    ours: of the tree that is for use, and not only for comparison
+    """
     options = directory.top_options()
-    return [f"--target-list={options['targets']}",
-            *shlex.split(options['qemu_configure_args'])]
+    words = [f"--target-list={options['targets']}",
+             *shlex.split(options['qemu_configure_args'])]
+    if not ours:
+        return [*USUAL, *words]
+    return [*(FULL if options.get('full') else USUAL), *words,
+            f"--prefix={options.get('prefix', '/usr/local')}",
+            f'--with-pkgversion=prefault {project.version()}']

@@ -15,16 +15,13 @@ def assembled(variant='default', given=None):
     @given: the user's own archive or source tree, if there is one
     """
     kind = Pristine if variant.endswith('pristine') else Tree
-    tree = kind(VARIANTS[variant].project)
-    tree.assemble(lambda: source.find(tree.upstream, given or own_tree(tree)),
-                  anew=bool(given) and source.is_tree(given))
+    tree, ours = (one(VARIANTS[variant].project) for one in (kind, Tree))
+    own = ours.own_origin()
+    # A tree may have changed since; what is given takes the place of another
+    anew = (bool(given) and (source.is_tree(given) or bool(own))
+            or bool(own) and tree.is_older_than(ours))
+    tree.assemble(lambda: source.find(tree.upstream, given or own), anew)
     return tree
-
-
-def own_tree(tree):
-    """The source tree that the user gave for the patched one, or None."""
-    stamp = Tree(tree.project).is_of()
-    return stamp.removeprefix(source.TREE) if source.TREE in stamp else None
 
 
 def configured(variant, given=None):

@@ -46,9 +46,6 @@ class Suite:
         """{case: verdict} of what a program printed."""
         raise NotImplementedError
 
-    def prepare(self):
-        """What the tests need beside their programs."""
-
     def environment(self):
         """The environment that the tests run in."""
         return directory.environment()
@@ -68,7 +65,6 @@ class Suite:
         wanted = {name for test in names for target in
                   self.tests[test]['depends'] for name in outputs[target]}
         self.build.build(sorted(self.build.relative(name) for name in wanted))
-        self.prepare()
 
     def run(self, names):
         """Run tests; returns {test: verdict}, see verdicts_of()."""

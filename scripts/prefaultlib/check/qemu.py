@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """QEMU's own unit tests and qtests: which, and how they tell their cases."""
 import re
-import shutil
-from pathlib import Path
 
 from . import compare
 from .tap import LINE
@@ -25,8 +23,6 @@ NEVER_END = {'qtest-x86_64/cdrom-test':
              (('/x86_64/cdrom/boot/am53c974', '/x86_64/cdrom/boot/dc390'),
               "SeaBIOS 1.16, Debian's, spins on this SCSI controller of QEMU's")}
 
-FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu', '/usr/lib/ipxe/qemu')
-
 
 class Suite(compare.Suite):
     """The suites of one build directory."""
@@ -44,17 +40,6 @@ class Suite(compare.Suite):
                 found[tap[3]] = ('failed' if tap[1] else
                                  'skipped' if tap[4] is not None else 'passed')
         return found
-
-    def prepare(self):
-        """Link firmware where a QEMU in its build directory looks for it."""
-        place = (self.build.folder
-                 / 'qemu-bundle/usr/local/share/qemu-firmware')
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        for folder in FIRMWARE:
-            for path in sorted(Path(folder).glob('*')):
-                if not (place / path.name).exists():
-                    (place / path.name).symlink_to(path)
 
     def left_out(self):
         return {name: row for name, row in NEVER_END.items() if name in self.tests}
