@@ -24,6 +24,7 @@ from pathlib import Path
 from prefaultlib import err, made, paths
 from prefaultlib.assemble import debs
 from prefaultlib.build import linux
+from prefaultlib.build.qemu import FOLLOWER
 
 TESTS = paths.ROOT / 'tests'
 
@@ -92,6 +93,14 @@ def qemu():
     path = Path(os.environ.get('PREFAULT_BED_QEMU') or paths.QEMU)
     if not path.exists():
         skip(f'no QEMU at {path}', 'run scripts/setup and ninja -C build')
+    return path
+
+
+def follower():
+    """The qemu-prefault built with the QEMU under test."""
+    path = qemu().parent / FOLLOWER
+    if not path.exists():
+        skip(f'no {path}', 'run ninja -C build')
     return path
 
 
@@ -275,6 +284,10 @@ def root_files(binary):
     """{path in L1: file} of all but QEMU itself and modules."""
     files = {f'/prefault/{name}': path for name, path in programs().items()}
     files |= libraries(binary)
+    if (binary.parent / FOLLOWER).exists():     # not beside another QEMU
+        files |= {'/prefault/qemu-prefault':
+                  stripped(follower(), 'qemu-prefault-stripped'),
+                  **libraries(follower())}
     for name in FIRMWARE:
         files[f'/prefault/fw/{name}'] = firmware(name)
     files['/bin/busybox'] = busybox()

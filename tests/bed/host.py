@@ -45,6 +45,7 @@ class HostMachine(Machine):
             artifacts.skip(f'no usable {KVM}', 'load kvm, or be in its group')
         self._files = artifacts.programs()
         self._files['qemu-system-x86_64'] = artifacts.qemu()
+        self._files['qemu-prefault'] = artifacts.follower()
         self._dir = tempfile.TemporaryDirectory(prefix='prefault-')
         theirs = self._open(lambda: '')
         self._agent = subprocess.Popen(

@@ -45,8 +45,8 @@ class Machine:
 
     def path(self, name):
         """Where the machine has a file of the bed: 'qemu-system-x86_64',
-        'guest.bin', 'kernel.elf', 'guest.efi', 'convert.bin', 'inject.so',
-        'barefault', 'membind', or 'fw' (folder)."""
+        'qemu-prefault', 'guest.bin', 'kernel.elf', 'guest.efi', 'convert.bin',
+        'inject.so', 'barefault', 'membind', or 'fw' (folder)."""
         raise NotImplementedError
 
     def scratch(self, name):
