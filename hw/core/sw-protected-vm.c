@@ -5,7 +5,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/boards.h"
+#include "hw/core/prefault-compat.h"
 #include "qapi/error.h"
 #include "system/sw-protected-vm.h"
 

@@ -7,7 +7,7 @@
 #include "qemu/osdep.h"
 #include "hw/i386/sw-protected-vm.h"
 
-bool sw_protected_vm_bios_init(X86MachineState *x86ms, char *filename,
+bool sw_protected_vm_bios_init(X86MachineState *x86ms, const char *filename,
                                uint64_t size, MemoryRegion *rom_memory,
                                bool writable)
 {

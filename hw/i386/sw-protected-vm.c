@@ -8,11 +8,9 @@
 #include <linux/kvm.h>
 #include "confidential-guest.h"
 #include "cpu.h"
-#include "hw/boards.h"
+#include "hw/core/prefault-compat.h"
 #include "hw/i386/sw-protected-vm.h"
 #include "hw/i386/x86.h"
-#include "hw/loader.h"
-#include "hw/resettable.h"
 #include "kvm/kvm_i386.h"
 #include "migration/blocker.h"
 #include "qapi/error.h"
@@ -24,7 +22,6 @@
 #include "standard-headers/linux/kvm_para.h"
 #include "system/hostmem.h"
 #include "system/kvm-prefault.h"
-#include "system/ramblock.h"
 #include "system/reset.h"
 
 OBJECT_DECLARE_SIMPLE_TYPE(SwProtectedVm, SW_PROTECTED_VM)
@@ -143,12 +140,18 @@ static bool sw_protected_vm_block_migration(SwProtectedVm *vm, Error **errp)
     return migrate_add_blocker(&vm->migration_blocker, errp) == 0;
 }
 
+/* Since QEMU 11.0 a reset may make a new VM: what is KVM's is set again */
 static int sw_protected_vm_kvm_init(ConfidentialGuestSupport *cgs, Error **errp)
 {
     SwProtectedVm *vm = SW_PROTECTED_VM(cgs);
 
+    if (!sw_protected_vm_enable_hypercall(errp)) {
+        return -EINVAL;
+    }
+    if (cgs->ready) {
+        return 0;
+    }
     if (!sw_protected_vm_refuse_smm(errp) ||
-        !sw_protected_vm_enable_hypercall(errp) ||
         !sw_protected_vm_block_migration(vm, errp)) {
         return -EINVAL;
     }
@@ -183,15 +186,18 @@ static void sw_protected_vm_cpu_instance_init(X86ConfidentialGuest *cg,
     X86_CPU(cpu)->env.features[FEAT_KVM] |= BIT(KVM_FEATURE_HC_MAP_GPA_RANGE);
 }
 
-bool sw_protected_vm_bios_init(X86MachineState *x86ms, char *filename,
+bool sw_protected_vm_bios_init(X86MachineState *x86ms, const char *filename,
                                uint64_t size, MemoryRegion *rom_memory,
                                bool writable)
 {
+    MachineState *ms = MACHINE(x86ms);
     hwaddr start = 4 * GiB - size;
 
     if (!sw_protected_vm()) {
         return false;
     }
+    /* QEMU 11.1 loads it again if a reset makes a new VM, by this name */
+    ms->firmware = ms->firmware ?: g_strdup(filename);
     memory_region_init_ram(&x86ms->bios, NULL, "pc.bios", size, &error_fatal);
     memory_region_set_readonly(&x86ms->bios, !writable);
     if (rom_add_file_fixed(filename, start, -1)) {
@@ -200,7 +206,6 @@ bool sw_protected_vm_bios_init(X86MachineState *x86ms, char *filename,
     }
     x86_isa_bios_init(&x86ms->isa_bios, rom_memory, &x86ms->bios, !writable);
     memory_region_add_subregion(rom_memory, start, &x86ms->bios);
-    g_free(filename);
     return true;
 }
 

@@ -14,7 +14,7 @@
 #include "hw/core/cpu.h"
 #include "qom/object.h"
 #include "system/kvm_int.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 
 /**
  * kvm_prefault_class_init: give the KVM accelerator its prefault property

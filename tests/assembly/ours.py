@@ -6,7 +6,7 @@ import re
 from prefaultlib.paths import ROOT
 
 CODE = ('.c', '.h', '.py', '.S', '.json', '.build')
-PRODUCT = ('accel', 'backends', 'hw', 'include')     # our C in QEMU itself
+PRODUCT = ('accel', 'backends', 'hw', 'include', 'tools')    # our C in QEMU
 
 # Nothing in these is code; a name in them is no use of it
 NO_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"'

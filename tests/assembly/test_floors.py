@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who may know whom: the floors of our two folders, and the doors between them.
+"""Who may know whom: the floors of our folders, and the doors between them.
 
 A file knows another if it includes its header, or if it names one of its functions,
 which it may have from a header that others share.
@@ -33,7 +33,7 @@ FLOORS = {
         room
         pools
         backing engine known nodes pins threads watch
-        changes host-limits keep ledger options places residency ring work
+        changes host-limits keep ledger options parts places residency ring work
         cgroup counts gate plan space stub tally
     ''',
     'accel/kvm/prefault': '''
@@ -43,20 +43,28 @@ FLOORS = {
         attributes poison pre-fault
         flips slot-zap slots stop
     ''',
+    'tools/prefault': '''
+        qemu-prefault
+        connection glance
+        exits
+    ''',
 }
 
 # Doors: headers in include/, and the folders whose files may include each
 BACKEND = 'hw/core/prefault-backend.h'
+COMPAT = 'hw/core/prefault-compat.h'
 DOORS = {
     'hw/core/prefault.h': ('hw/core/prefault',),
     BACKEND: ('hw/core/prefault', 'accel/kvm/prefault'),
+    COMPAT: ('hw/core', 'hw/core/prefault', 'accel/kvm/prefault', 'hw/i386',
+             'include/system'),
     'system/kvm-prefault.h': ('accel/kvm/prefault', 'hw/i386'),
     'hw/i386/sw-protected-vm.h': ('hw/i386',),
     'system/sw-protected-vm.h': ('hw/core', 'hw/i386', 'include/hw/i386'),
 }
 # Those of them that QEMU's own files may include
-FACES = tuple(door for door in DOORS if door != BACKEND)
-# Files outside the two folders
+FACES = tuple(door for door in DOORS if door not in (BACKEND, COMPAT))
+# Files outside these folders
 OUTSIDE = ('sw-protected-vm', 'sw-protected-vm-stub')
 EVERYWHERE = ('trace',)     # the folder's trace events
 # In docs/design.md: | floor | `folder` | job |, and below | 1 | `plan.c` | ... |

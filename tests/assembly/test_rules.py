@@ -18,10 +18,10 @@ from ours import c_files, code, defined, functions, hunks, sources, variables
 FILE_LINES = 400
 FUNCTION_LINES = 50
 PREFIXED = 95       # of a hundred static functions and variables of files
-OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'scripts',
+OURS = ('accel', 'hw', 'include', 'libvirt', 'qapi', 'tests', 'tools', 'scripts',
         'patches')
 PATHS = re.compile(r'(?<![\w/.-])(?:accel|backends|docs|hw|include|libvirt|patches'
-                   r'|qapi|scripts|tests)/[\w./*-]*[\w/*]')
+                   r'|qapi|scripts|tests|tools)/[\w./*-]*[\w/*]')
 TESTS = re.compile(r'`(test_\w+)`')
 THEIRS = ('docs/devel/style.rst',)      # in QEMU's tree
 # Folders of JSON files below tests/
@@ -121,13 +121,14 @@ class TestFiles(unittest.TestCase):
     def test_files_are_short(self):
         sizes = [(len(p.read_text().splitlines()), str(p.relative_to(ROOT)))
                  for p in sources('accel', 'hw', 'include', 'libvirt/src',
-                                  'libvirt/include', 'scripts')]
+                                  'libvirt/include', 'tools', 'scripts')]
         print('# note: longest file {1}, {0} lines'.format(*max(sizes)))
         self.assertEqual([s for s in sizes if s[0] > FILE_LINES], [])
 
     def test_functions_are_short(self):
         sizes = [(*function, str(p.relative_to(ROOT)))
-                 for p in sources('accel', 'hw', 'libvirt/src', 'scripts', 'tests')
+                 for p in sources('accel', 'hw', 'libvirt/src', 'scripts', 'tests',
+                                  'tools')
                  for function in functions(p)]
         print('# note: longest function {1}() in {2}, {0} lines'
               .format(*max(sizes)))

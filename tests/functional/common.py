@@ -5,6 +5,7 @@ import sys
 import time
 import unittest
 
+from prefaultlib.assemble import project
 import bed
 from bed import linuxfiles
 
@@ -36,6 +37,14 @@ def machine_of(module, kind=bed.BedMachine):
     if cannot:
         raise unittest.SkipTest(f'host: {cannot}')
     return bed.shared(bed.HostMachine)
+
+
+def takes_qemu(version):
+    """For tests of what QEMU does since a version, '11.0' for instance."""
+    def parts(text):
+        return [int(n) for n in text.split('.')[:2]]
+    return unittest.skipIf(parts(project.QEMU.base) < parts(version),
+                           f'base: it takes QEMU {version} or later')
 
 
 def not_on_a_host():

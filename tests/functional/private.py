@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests with private memory, and exits of their vCPU made up on purpose."""
-from common import BedTest, MIB, RUN_SECONDS
+from common import BedTest, MIB, RUN_SECONDS, takes_qemu
 
 PRIVATE = 8                     # KVM_MEMORY_EXIT_FLAG_PRIVATE
 MEMORY_FAULT = 39               # KVM_EXIT_MEMORY_FAULT
@@ -8,6 +8,7 @@ MADE_UP = ': made up\n'         # tests/inject has fabricated an exit
 WORD_IN_PAGE = 0xff8            # where the guest's sweep writes its number
 
 
+@takes_qemu('10.1')
 class PrivateTest(BedTest):
     """A test in the bed whose KVM has KVM_X86_SW_PROTECTED_VM."""
 

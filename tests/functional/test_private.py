@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from common import MIB, RUN_SECONDS
+from common import MIB, RUN_SECONDS, takes_qemu
 from private import PrivateTest
 import bed
 
@@ -86,6 +86,27 @@ class FirstWrites(PrivateTest):
                 self.until(lambda: self.query(qemu)['mapped-now'] >=
                            before + 63 * MIB, 'mapped')
                 self.until(lambda: not self.query(qemu)['owed'], 'at rest')
+                qemu.quit()
+
+    @takes_qemu('11.1')
+    def test_not_plugged_in(self):
+        """virtio-mem decides as well: what it has not plugged is left alone."""
+        for state in 'private', 'shared':
+            with self.subTest(state=state):
+                qemu = self.private(
+                    state, '-object', 'memory-backend-ram,id=mem,size=128M',
+                    '-device', 'virtio-mem-pci,memdev=mem,requested-size=0',
+                    machine='pc', mem='64M,maxmem=1G')
+                qemu.qmp('cont')
+                self.assertEqual(self.completed(qemu).data['status'],
+                                 'completed')
+                info = self.query(qemu)
+                skips = {skip['reason']: skip['bytes']
+                         for skip in info['skips']}
+                print(f'# note: virtio-mem, {state}: {info["mapped"]} mapped, '
+                      f'{skips}')
+                self.assertGreaterEqual(skips['discard-manager'], 128 * MIB)
+                self.assertLess(info['mapped'], 80 * MIB)
                 qemu.quit()
 
     def test_auto_cancelled(self):

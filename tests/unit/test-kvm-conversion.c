@@ -95,7 +95,7 @@ void memory_region_unref(MemoryRegion *mr)
 {
 }
 
-bool memory_region_has_guest_memfd(MemoryRegion *mr)
+bool memory_region_has_guest_memfd(PrefaultAskedRegion *mr)
 {
     return mr->ram_block;
 }
@@ -169,7 +169,7 @@ static void note_given_back(bool given[BLOCKS][BLOCK_PAGES], RAMBlock *rb,
     }
 }
 
-int ram_block_discard_range(RAMBlock *rb, uint64_t offset, size_t length)
+int ram_block_discard_shared_range(RAMBlock *rb, uint64_t offset, size_t length)
 {
     g_assert(rb - blocks != HUGETLB);
     note_given_back(given_back_shared, rb, offset, length);

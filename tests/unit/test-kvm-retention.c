@@ -11,6 +11,7 @@
 
 /* kvm_int.h is for code of one target: it asks for names that are poisoned */
 #define HW_POISON_H
+#define TARGET_I386
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
 #include "qemu/units.h"
@@ -35,7 +36,6 @@ typedef struct Region {
 } Region;
 
 KVMState *kvm_state;
-bool kvm_pre_fault_memory_supported = true;
 
 static Region regions[REGIONS];
 
@@ -58,11 +58,12 @@ static Space spaces[SPACES];
 static int nr_slots;            /* of each */
 static unsigned now;
 static unsigned kept_by_model, changes;
+static unsigned gate_closed;
 static GArray *owed;            /* of Piece, by the change under way */
 
 /* The memory API, as far as retention uses it */
 
-static Region *region_of(MemoryRegion *mr)
+static Region *region_of(const MemoryRegion *mr)
 {
     return container_of(mr, Region, mr);
 }
@@ -77,39 +78,44 @@ void memory_region_unref(MemoryRegion *mr)
     region_of(mr)->refs--;
 }
 
-void *memory_region_get_ram_ptr(MemoryRegion *mr)
+void *memory_region_get_ram_ptr(PrefaultAskedRegion *mr)
 {
     return mr->ram_block->host;
 }
 
-ram_addr_t memory_region_get_ram_addr(MemoryRegion *mr)
+ram_addr_t memory_region_get_ram_addr(PrefaultAskedRegion *mr)
 {
     return mr->ram_block->offset;
 }
 
-uint8_t memory_region_get_dirty_log_mask(MemoryRegion *mr)
+uint8_t memory_region_get_dirty_log_mask(PrefaultAskedRegion *mr)
 {
     return region_of(mr)->log_mask;
 }
 
-bool memory_region_has_guest_memfd(MemoryRegion *mr)
+bool memory_region_has_guest_memfd(PrefaultAskedRegion *mr)
 {
     return mr->ram_block->guest_memfd >= 0;
 }
 
-bool memory_region_is_ram_device(MemoryRegion *mr)
+bool memory_region_is_ram_device(PrefaultAskedRegion *mr)
 {
     return mr->ram_device;
+}
+
+bool kvm_pre_fault_is_supported(void)
+{
+    return true;
+}
+
+void prefault_gate_close(void)
+{
+    gate_closed++;
 }
 
 bool prefault_is_wanted(void)
 {
     return true;
-}
-
-SysEmuTarget target_arch(void)
-{
-    return SYS_EMU_TARGET_X86_64;
 }
 
 bool kvm_slot_zap_all(void)
@@ -202,7 +208,7 @@ static void set_phys_mem(Space *space, MemoryRegionSection *section, bool add)
         slot->ram_start_offset = mr->ram_block->offset + offset;
         slot->flags = flags_of(mr);
         slot->guest_memfd = mr->ram_block->guest_memfd;
-        slot->guest_memfd_offset = slot->guest_memfd >= 0 ? offset : 0;
+        slot->guest_memfd_offset = offset;   /* as QEMU 10.0 has it */
         space->born[slot - space->kml.slots] = now;
     }
 }
@@ -300,10 +306,17 @@ static void queue_view(Space *space, GArray *view)
     space->view = view;
 }
 
+/* Memslots change only while no thread maps memory */
 static void change_view(Space *space, GArray *view)
 {
+    unsigned closed = gate_closed;
+    bool changes_slots;
+
     queue_view(space, view);
+    changes_slots = !QSIMPLEQ_EMPTY(&space->kml.transaction_add) ||
+                    !QSIMPLEQ_EMPTY(&space->kml.transaction_del);
     kvm_retention_commit(&space->kml);
+    g_assert_cmpuint(gate_closed, ==, closed + changes_slots);
     apply(space);
 }
 

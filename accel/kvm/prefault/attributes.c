@@ -10,7 +10,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/range.h"
-#include "system/address-spaces.h"
+#include "hw/core/prefault-compat.h"
 #include "system/kvm.h"
 #include "system/kvm-prefault.h"
 #include "attributes.h"
@@ -36,18 +36,6 @@ int kvm_attributes_set(hwaddr start, uint64_t size, bool to_private)
     return ret;
 }
 
-uint64_t kvm_attributes_extent(const RAMBlock *rb, uint64_t offset,
-                               uint64_t end, bool *is_private)
-{
-    const unsigned long *shared = rb->attributes->bitmap;
-    size_t page = qemu_real_host_page_size();
-    unsigned long first = offset / page, last = end / page;
-
-    *is_private = !test_bit(first, shared);
-    return page * (*is_private ? find_next_bit(shared, last, first)
-                               : find_next_zero_bit(shared, last, first));
-}
-
 bool kvm_attributes_slot_extent(const KVMSlot *slot, hwaddr gpa, hwaddr *end)
 {
     hwaddr in_block = slot->guest_memfd_offset - slot->start_addr;
@@ -58,7 +46,7 @@ bool kvm_attributes_slot_extent(const KVMSlot *slot, hwaddr gpa, hwaddr *end)
     RCU_READ_LOCK_GUARD();
     rb = qemu_ram_block_from_host(slot->ram, false, &offset);
     if (rb && rb->attributes) {
-        *end = kvm_attributes_extent(rb, gpa + in_block, *end + in_block,
+        *end = prefault_private_extent(rb, gpa + in_block, *end + in_block,
                                      &is_private) -
                in_block;
     }
@@ -73,7 +61,7 @@ int kvm_attributes_apply(const RAMBlock *rb, uint64_t offset, uint64_t size,
     int ret = 0;
 
     for (; offset < end && !ret; gpa += next - offset, offset = next) {
-        next = kvm_attributes_extent(rb, offset, end, &is_private);
+        next = prefault_private_extent(rb, offset, end, &is_private);
         ret = kvm_attributes_set(gpa, next - offset, is_private);
     }
     return ret;

@@ -21,7 +21,7 @@
 
 #include "exec/hwaddr.h"
 #include "system/kvm_int.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 
 /**
  * kvm_attributes_set: make guest addresses private or shared
@@ -43,21 +43,6 @@
  * -ENOTTY: KVM has no memory attributes
  */
 int kvm_attributes_set(hwaddr start, uint64_t size, bool to_private);
-
-/**
- * kvm_attributes_extent: how far the pages of a block are alike
- * @rb: block with guest_memfd
- * @offset: where to begin in the block, in bytes, a multiple of the page size
- * @end: where to stop, likewise, more than @offset
- * @is_private: filled in: are these pages private?
- *
- * Context: BQL.
- *
- * Returns: the offset in the block of the first page whose state differs from
- * that of the page at @offset, @end at most.
- */
-uint64_t kvm_attributes_extent(const RAMBlock *rb, uint64_t offset,
-                               uint64_t end, bool *is_private);
 
 /**
  * kvm_attributes_slot_extent: the same, by guest address

@@ -6,7 +6,7 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "hw/boards.h"
+#include "hw/core/prefault-compat.h"
 #include "hw/core/cpu.h"
 #include "hw/core/prefault-backend.h"
 #include "qapi/error.h"
@@ -47,10 +47,17 @@ static bool backend_in_use(void)
 
 static bool backend_can_map(Error **errp)
 {
-    if (!kvm_pre_fault_memory_supported) {
+    if (!kvm_pre_fault_is_supported()) {
         error_setg(errp, "KVM cannot map guest memory in advance: no "
                    "KVM_CAP_PRE_FAULT_MEMORY, which takes Linux 6.11 or later "
                    "and nested paging (EPT or NPT)");
+        return false;
+    }
+    if (!PREFAULT_COMPAT_PRIVATE &&
+        machine_require_guest_memfd(current_machine)) {
+        error_setg(errp, "the guest's memory is private (guest_memfd), and "
+                   "following its conversions takes QEMU 10.1 or later, this "
+                   "is " QEMU_VERSION);
         return false;
     }
     return true;
@@ -103,8 +110,12 @@ static void backend_retention(PrefaultRetention *figures)
 
 static PrefaultConversions *backend_conversions(void)
 {
+#if PREFAULT_COMPAT_PRIVATE
     return machine_require_guest_memfd(current_machine)
            ? kvm_convert_figures() : NULL;
+#else
+    return NULL;
+#endif
 }
 
 /*

@@ -8,7 +8,7 @@
 #include <linux/kvm.h>
 #include "qapi/error.h"
 #include "qemu/units.h"
-#include "system/address-spaces.h"
+#include "hw/core/prefault-compat.h"
 #include "system/kvm.h"
 #include "system/kvm-prefault.h"
 #include "attributes.h"
@@ -101,7 +101,7 @@ static void conversion_add_extents(KvmConversion *c, RAMBlock *rb,
 {
     while (offset < end) {
         bool is_private;
-        uint64_t next = kvm_attributes_extent(rb, offset, end, &is_private);
+        uint64_t next = prefault_private_extent(rb, offset, end, &is_private);
         Extent extent = { .rb = rb, .offset = offset, .size = next - offset };
 
         if (is_private != c->to_private) {
@@ -242,7 +242,7 @@ static int conversion_discard(RAMBlock *rb, uint64_t offset, uint64_t size,
         return ram_block_discard_guest_memfd_range(rb, offset, size);
     }
     return rb->page_size == qemu_real_host_page_size()
-           ? ram_block_discard_range(rb, offset, size) : 0;
+           ? ram_block_discard_shared_range(rb, offset, size) : 0;
 }
 
 /*
@@ -257,7 +257,7 @@ static void conversion_give_back_piece(KvmConversion *c, RAMBlock *rb,
     for (; offset < end; offset = next) {
         bool is_private;
 
-        next = kvm_attributes_extent(rb, offset, end, &is_private);
+        next = prefault_private_extent(rb, offset, end, &is_private);
         if (is_private == c->to_private &&
             conversion_discard(rb, offset, next - offset, !is_private)) {
             c->result.kept += next - offset;

@@ -26,7 +26,7 @@
 
 #include "exec/hwaddr.h"
 #include "qapi/error.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 
 /**
  * KvmConversionResult: figures of a conversion

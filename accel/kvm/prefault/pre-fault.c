@@ -94,6 +94,11 @@ static int pre_fault_call(CPUState *cpu, struct kvm_pre_fault_memory *mem)
            get_clock() - begun >= BOUND_NS ? -ETIME : ret;
 }
 
+bool kvm_pre_fault_is_supported(void)
+{
+    return kvm_vm_check_extension(kvm_state, KVM_CAP_PRE_FAULT_MEMORY) > 0;
+}
+
 int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
                       uint64_t size, uint64_t *mapped)
 {
@@ -110,7 +115,6 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
     ret = pre_fault_call(cpu, &mem);
     *mapped = size - mem.size;
     trace_kvm_pre_fault_map(cpu->cpu_index, gpa, size, *mapped, ret);
-    prefault_gate_leave();
     if (ret == -EFAULT || ret == -EHWPOISON) {
         /*
          * KVM noted a memory fault as if KVM_RUN had failed.  Erase it, or
@@ -119,6 +123,8 @@ int kvm_pre_fault_map(CPUState *cpu, unsigned generation, hwaddr gpa,
          */
         cpu->kvm_run->exit_reason = KVM_EXIT_UNKNOWN;
     }
+    /* A reset that makes a new VM unmaps kvm_run once nobody is inside */
+    prefault_gate_leave();
     return ret;
 }
 

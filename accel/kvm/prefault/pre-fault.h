@@ -11,6 +11,16 @@
 #include "hw/core/cpu.h"
 
 /**
+ * kvm_pre_fault_is_supported: has this KVM the call, for this guest?
+ *
+ * KVM_CAP_PRE_FAULT_MEMORY, asked of the VM (Linux,
+ * Documentation/virt/kvm/api.rst, 8.47).
+ *
+ * Context: any thread, once the VM was created.
+ */
+bool kvm_pre_fault_is_supported(void);
+
+/**
  * kvm_pre_fault_map: map guest memory in the page tables that a vCPU uses
  * @cpu: a vCPU that does not run
  * @generation: of the memory map, see prefault_gate_enter()

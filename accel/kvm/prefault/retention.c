@@ -6,11 +6,11 @@
 
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "qemu/target-info-qapi.h"
 #include "qemu/units.h"
 #include "hw/core/prefault-backend.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 #include "system/kvm-prefault.h"
+#include "pre-fault.h"
 #include "retention.h"
 #include "slot-zap.h"
 #include "slots.h"
@@ -52,8 +52,11 @@ static uint64_t retention_slots_kept, retention_slots_dropped;
 /* The cuts suit a PC: PAM, SMRAM and the PCI hole are at its addresses */
 static bool retention_is_for_target(void)
 {
-    return target_arch() == SYS_EMU_TARGET_X86_64 ||
-           target_arch() == SYS_EMU_TARGET_I386;
+#ifdef TARGET_I386
+    return true;
+#else
+    return false;
+#endif
 }
 
 /*
@@ -65,7 +68,7 @@ static bool retention_is_on(void)
     static int on = -1;
 
     if (on < 0) {
-        on = prefault_is_wanted() && kvm_pre_fault_memory_supported &&
+        on = prefault_is_wanted() && kvm_pre_fault_is_supported() &&
              retention_is_for_target();
     }
     return on;
@@ -142,7 +145,9 @@ static bool retention_slot_matches(const KVMSlot *slot, const KVMSlot *wanted)
            slot->ram_start_offset == wanted->ram_start_offset &&
            slot->flags == wanted->flags &&
            slot->guest_memfd == wanted->guest_memfd &&
-           slot->guest_memfd_offset == wanted->guest_memfd_offset;
+           /* Without one QEMU 10.0 has some number there */
+           (slot->guest_memfd < 0 ||
+            slot->guest_memfd_offset == wanted->guest_memfd_offset);
 }
 
 static int retention_compare_pieces(const void *a, const void *b)
@@ -332,6 +337,8 @@ void kvm_retention_commit(KVMMemoryListener *kml)
          QSIMPLEQ_EMPTY(&kml->transaction_del)) || !retention_is_on()) {
         return;
     }
+    /* QEMU tells nobody that it begins where it makes a new VM at a reset */
+    prefault_gate_close();
     slots = kvm_slots_sorted(kml);
     kept = g_array_new(false, false, sizeof(Piece));
     QSIMPLEQ_FOREACH(update, &kml->transaction_add, next) {

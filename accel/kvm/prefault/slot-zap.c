@@ -8,7 +8,7 @@
 #include <linux/kvm.h>
 #include "qemu/main-loop.h"
 #include "hw/core/prefault-backend.h"
-#include "hw/qdev-core.h"
+#include "hw/core/prefault-compat.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-common.h"
 #include "qemu/error-report.h"
@@ -86,6 +86,27 @@ static void slot_zap_watch_devices(void)
     device_listener_register(&listener);
 }
 
+/* The VM of a guest that was reset may be a new one, with all quirks */
+static int slot_zap_vm_changed(NotifierWithReturn *notifier, void *data,
+                               Error **errp)
+{
+    const VmfdChangeNotifier *change = data;
+
+    if (!change->pre && !slot_zap_quirk_disable()) {
+        warn_report("prefault: KVM_X86_QUIRK_SLOT_ZAP_ALL cannot be disabled "
+                    "for the VM that this reset has made");
+        slot_zap_in_force = true;
+    }
+    return 0;
+}
+
+static void slot_zap_watch_vm(void)
+{
+    static NotifierWithReturn notifier = { .notify = slot_zap_vm_changed };
+
+    kvm_vmfd_add_change_notifier(&notifier);
+}
+
 bool kvm_slot_zap_set_up(Error **errp)
 {
     OnOffAuto wanted = prefault_slot_zap_all();
@@ -100,6 +121,7 @@ bool kvm_slot_zap_set_up(Error **errp)
     if (slot_zap_quirk_can_be_disabled() && slot_zap_quirk_disable()) {
         slot_zap_in_force = false;
         slot_zap_watch_devices();
+        slot_zap_watch_vm();
         if (vfio) {
             warn_report("slot-zap-all=off with a VFIO device: " WHAT_IS_KNOWN);
         }

@@ -21,7 +21,8 @@
  *
  * With slot-zap-all=auto the quirk is disabled if no VFIO device is present and
  * KVM can disable it; if KVM cannot, that is no error.  A VFIO device that is
- * plugged while the quirk is disabled gets a warning.
+ * plugged while the quirk is disabled gets a warning.  A new VM that a reset
+ * makes (since QEMU 11.0) gets the same as the first.
  *
  * Context: BQL, once, when the machine is complete.
  *

@@ -6,10 +6,8 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
-#include "hw/qdev-core.h"
+#include "hw/core/prefault-compat.h"
 #include "qemu/error-report.h"
-#include "system/address-spaces.h"
-#include "system/memory.h"
 #include "system/runstate.h"
 #include "system/kvm-prefault.h"
 #include "stop.h"

@@ -17,7 +17,7 @@
 #include "hw/core/cpu.h"
 #include "hw/core/prefault.h"
 #include "system/cpus.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 #include "background.h"
 #include "gate.h"
 #include "memory.h"

@@ -9,9 +9,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
-#include "system/address-spaces.h"
-#include "system/memory.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 #include "changes.h"
 #include "gate.h"
 

@@ -9,7 +9,8 @@
 #include "qemu/osdep.h"
 #include "io/channel-command.h"
 #include "io/channel-file.h"
-#include "migration/colo.h"
+#include "qapi/qapi-types-migration.h"
+#include "migration/options.h"
 #include "migration/misc.h"
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
@@ -67,7 +68,7 @@ static bool due_must_go_on(void)
 static bool due_cannot_be_held(void)
 {
     return migration_in_incoming_postcopy() || due_must_go_on() ||
-           migration_incoming_colo_enabled() || prefault_memory_is_ballooned();
+           migrate_colo() || prefault_memory_is_ballooned();
 }
 
 static PrefaultRestore due_way_of_restored(void)

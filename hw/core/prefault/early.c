@@ -10,7 +10,7 @@
 #include "hw/core/prefault.h"
 #include "hw/core/prefault-backend.h"
 #include "migration/cpr.h"
-#include "system/address-spaces.h"
+#include "hw/core/prefault-compat.h"
 #include "options.h"
 #include "run.h"
 #include "trace.h"

@@ -21,6 +21,8 @@
 #ifndef HW_CORE_PREFAULT_GATE_H
 #define HW_CORE_PREFAULT_GATE_H
 
+#include "hw/core/prefault-backend.h"
+
 /**
  * prefault_gate_generation: the generation of the memory map
  *
@@ -29,15 +31,5 @@
  * Returns: the generation, for prefault_gate_enter().
  */
 unsigned prefault_gate_generation(void);
-
-/**
- * prefault_gate_close: the memory map is about to change
- *
- * Begins a generation, and waits until no thread is inside.  That takes some
- * milliseconds, for calls inside are bounded (see kvm_pre_fault_map()).
- *
- * Context: BQL, so that one closes at a time; not inside.
- */
-void prefault_gate_close(void);
 
 #endif /* HW_CORE_PREFAULT_GATE_H */

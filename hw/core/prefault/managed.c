@@ -9,9 +9,7 @@
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "hw/core/prefault-backend.h"
-#include "system/address-spaces.h"
-#include "system/memory.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 #include "managed.h"
 
 /* A section that has a manager */
@@ -28,7 +26,7 @@ static QLIST_HEAD(, Managed) managed_sections =
 
 /* It counts as plugged once all listeners agree, which is before the timer */
 static int managed_populate(RamDiscardListener *listener,
-                            MemoryRegionSection *section)
+                            PrefaultManagedSection *section)
 {
     prefault_owe(PREFAULT_OWED_REASON_PLUGGED,
                  section->offset_within_address_space,
@@ -42,15 +40,15 @@ static int managed_populate(RamDiscardListener *listener,
  * listener that leaves all is said to be discarded, and is not.
  */
 static void managed_discard(RamDiscardListener *listener,
-                            MemoryRegionSection *section)
+                            PrefaultManagedSection *section)
 {
     Managed *m = container_of(listener, Managed, listener);
     uint64_t size = int128_get64(section->size);
 
     if (!m->leaving &&
         prefault_withdrawing(section->offset_within_address_space, size)) {
-        ram_block_discard_range(section->mr->ram_block,
-                                section->offset_within_region, size);
+        ram_block_discard_shared_range(section->mr->ram_block,
+                                       section->offset_within_region, size);
     }
 }
 
@@ -70,8 +68,7 @@ static void managed_add(MemoryListener *listener, MemoryRegionSection *section)
     m = g_new0(Managed, 1);
     m->mr = section->mr;
     m->start = section->offset_within_address_space;
-    ram_discard_listener_init(&m->listener, managed_populate, managed_discard,
-                              true);
+    ram_discard_listener_init(&m->listener, managed_populate, managed_discard);
     QLIST_INSERT_HEAD(&managed_sections, m, next);
     ram_discard_manager_register_listener(
         memory_region_get_ram_discard_manager(m->mr), &m->listener, section);

@@ -9,7 +9,7 @@
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "system/hostmem.h"
-#include "system/ramblock.h"
+#include "hw/core/prefault-compat.h"
 #include "keep.h"
 #include "memory-keep.h"
 #include "pins.h"

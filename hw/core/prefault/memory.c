@@ -8,20 +8,18 @@
 
 #include "qemu/osdep.h"
 #include "exec/cpu-common.h"
-#include "hw/boards.h"
+#include "hw/core/prefault-compat.h"
 #include "hw/mem/memory-device.h"
 #include "migration/misc.h"
 #include "qemu/main-loop.h"
 #include "qapi/qapi-commands-machine.h"
-#include "system/address-spaces.h"
 #include "system/hostmem.h"
-#include "system/memory.h"
-#include "system/ramblock.h"
 #include "system/system.h"
 #include "gate.h"
 #include "memory.h"
 #include "nodes.h"
 #include "options.h"
+#include "parts.h"
 #include "watch.h"
 
 /* Where memory is taken to be that is not plugged in yet */
@@ -113,33 +111,14 @@ static PrefaultSection *memory_add_section(MemoryReader *reader,
                           reader->sections->len - 1);
 }
 
-static int memory_add_shared(MemoryRegionSection *section, void *opaque)
+static void memory_add_part(const MemoryRegionSection *part, PrefaultPart kind,
+                            void *opaque)
 {
-    memory_add_section(opaque, section, false);
-    return 0;
-}
+    PrefaultSection *added =
+        memory_add_section(opaque, part, kind == PREFAULT_PART_PRIVATE);
 
-/* Private memory, or what is not plugged in a virtio-mem device */
-static int memory_add_discarded(MemoryRegionSection *section, void *opaque)
-{
-    bool is_private = memory_region_has_guest_memfd(section->mr);
-    PrefaultSection *added = memory_add_section(opaque, section, is_private);
-
-    added->traits |=
-        is_private ? 0 : BIT(PREFAULT_SKIP_REASON_DISCARD_MANAGER);
-    return 0;
-}
-
-/* To the discard manager, shared is populated and private is discarded */
-static void memory_add_managed(MemoryReader *reader,
-                               MemoryRegionSection *section)
-{
-    RamDiscardManager *rdm = memory_region_get_ram_discard_manager(section->mr);
-
-    ram_discard_manager_replay_populated(rdm, section, memory_add_shared,
-                                         reader);
-    ram_discard_manager_replay_discarded(rdm, section, memory_add_discarded,
-                                         reader);
+    added->traits |= kind == PREFAULT_PART_UNPLUGGED
+                     ? BIT(PREFAULT_SKIP_REASON_DISCARD_MANAGER) : 0;
 }
 
 static void memory_read_section(MemoryRegionSection *section, void *opaque)
@@ -149,9 +128,11 @@ static void memory_read_section(MemoryRegionSection *section, void *opaque)
     memory_region_ref(section->mr);
     g_ptr_array_add(reader->regions, section->mr);
     if (memory_region_has_ram_discard_manager(section->mr)) {
-        memory_add_managed(reader, section);
+        prefault_parts_walk(section, memory_add_part, reader);
     } else {
-        memory_add_section(reader, section, false);
+        /* Before QEMU 10.1 guest_memfd has no manager */
+        memory_add_section(reader, section,
+                           memory_region_has_guest_memfd(section->mr));
     }
 }
 

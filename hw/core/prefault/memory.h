@@ -12,7 +12,7 @@
 #include "plan.h"
 #include "room.h"
 #include "system/hostmem.h"
-#include "system/memory.h"
+#include "hw/core/prefault-compat.h"
 
 /**
  * PrefaultMemory: guest memory as it is at some time

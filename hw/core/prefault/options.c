@@ -15,7 +15,7 @@
 #include "qapi/visitor.h"
 #include "qemu/cutils.h"
 #include "hw/core/prefault-backend.h"
-#include "hw/qdev-core.h"
+#include "hw/core/prefault-compat.h"
 #include "options.h"
 
 /* A larger number is a typing error: no host has more CPUs */

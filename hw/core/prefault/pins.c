@@ -17,8 +17,7 @@
 #include "qemu/thread.h"
 #include "qemu/units.h"
 #include "exec/cpu-common.h"
-#include "exec/ramlist.h"
-#include "system/memory.h"
+#include "hw/core/prefault-compat.h"
 #include "pins.h"
 #include "ring.h"
 

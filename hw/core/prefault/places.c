@@ -13,7 +13,7 @@
 #include <sched.h>
 #include "qemu/main-loop.h"
 #include "qemu/bitops.h"
-#include "hw/boards.h"
+#include "hw/core/prefault-compat.h"
 #include "hw/core/cpu.h"
 #include "hw/mem/pc-dimm.h"
 #include "plan.h"

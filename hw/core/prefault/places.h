@@ -7,7 +7,7 @@
 #ifndef HW_CORE_PREFAULT_PLACES_H
 #define HW_CORE_PREFAULT_PLACES_H
 
-#include "system/memory.h"
+#include "hw/core/prefault-compat.h"
 
 /**
  * PrefaultPlaces: the places of one run, and the host CPUs that belong to each

@@ -9,7 +9,7 @@
 #include "qemu/main-loop.h"
 #include "hw/core/prefault.h"
 #include "hw/core/prefault-backend.h"
-#include "hw/qdev-core.h"
+#include "hw/core/prefault-compat.h"
 #include "background.h"
 #include "due.h"
 #include "memory-keep.h"

@@ -5,7 +5,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/resettable.h"
+#include "hw/core/prefault-compat.h"
 #include "qemu/main-loop.h"
 #include "qom/object.h"
 #include "system/reset.h"
@@ -50,7 +50,7 @@ static void reset_watcher_finalize(Object *obj)
 {
 }
 
-static void reset_watcher_class_init(ObjectClass *oc, const void *data)
+static void reset_watcher_class_init(ObjectClass *oc, PrefaultClassData *data)
 {
     ResettableClass *rc = RESETTABLE_CLASS(oc);
 

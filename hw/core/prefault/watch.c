@@ -17,7 +17,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qapi/qapi-events-prefault.h"
-#include "system/memory.h"
+#include "hw/core/prefault-compat.h"
 #include "counts.h"
 #include "trace.h"
 #include "watch.h"

@@ -112,6 +112,17 @@ bool prefault_gate_enter(unsigned generation);
 void prefault_gate_leave(void);
 
 /**
+ * prefault_gate_close: the memory map is about to change
+ *
+ * Begins a generation, and waits until no thread is inside.  That takes some
+ * milliseconds, for calls inside are bounded (see kvm_pre_fault_map()).  Twice
+ * for one change does no harm.
+ *
+ * Context: BQL, so that one closes at a time; not inside.
+ */
+void prefault_gate_close(void);
+
+/**
  * prefault_gate_is_open: has the memory map stayed as it was?
  * @generation: as @map got it
  *

@@ -13,7 +13,7 @@
 
 #include "io/channel.h"
 #include "qom/object.h"
-#include "system/memory.h"
+#include "qemu/typedefs.h"
 
 /**
  * prefault_machine_class_init: give machines their prefault property

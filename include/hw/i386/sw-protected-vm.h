@@ -26,7 +26,7 @@
 /**
  * sw_protected_vm_bios_init: make the firmware's ROM of a sw-protected-vm
  * @x86ms: the machine
- * @filename: where the firmware was found; taken over if it is used
+ * @filename: where the firmware was found
  * @size: of the firmware in bytes
  * @rom_memory: where ROMs are mapped
  * @writable: the guest may write to it
@@ -41,7 +41,7 @@
  *
  * Returns: false if the machine has no sw-protected-vm: nothing was done.
  */
-bool sw_protected_vm_bios_init(X86MachineState *x86ms, char *filename,
+bool sw_protected_vm_bios_init(X86MachineState *x86ms, const char *filename,
                                uint64_t size, MemoryRegion *rom_memory,
                                bool writable);
 
