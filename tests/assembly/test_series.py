@@ -5,7 +5,6 @@ Tried on every archive that takes no network, and on the source tree that the us
 gave, whatever build/ is made of.
 """
 import shutil
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -14,39 +13,11 @@ from prefaultlib.assemble import project, source, tree
 from prefaultlib.err import Fail
 from prefaultlib.paths import ROOT
 
+import pristine
+
 PROJECTS = tuple(one.at(base) for one in project.ALL
                  for base in one.known_bases())
 LIKE = project.QEMU.at(project.BASE)        # whose patches others share
-
-
-def origin(of):
-    """The archive, or the user's tree, of a version; None: none is at hand."""
-    stamp = tree.Tree(of).is_of()
-    if stamp.startswith(source.TREE):
-        return Path(stamp.removeprefix(source.TREE))
-    return source.at_hand(source.Upstream(of))
-
-
-def names_in(archive):
-    """The names of the files in an archive or tree."""
-    if archive.is_dir():
-        return {str(path.relative_to(archive)) for path in archive.rglob('*')}
-    told = subprocess.run(['tar', '-tf', archive], check=True, text=True,
-                          capture_output=True).stdout
-    return {line.partition('/')[2] for line in told.split('\n')}
-
-
-def take(archive, names, folder):
-    """Unpack, or copy, some of the files."""
-    if archive.is_dir():
-        for name in names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(archive / name, folder / name)
-        return
-    subprocess.run(
-        ['tar', '-xf', archive, '-C', folder, '--strip-components=1',
-         '--wildcards', '--no-wildcards-match-slash',
-         *(f'*/{name}' for name in names)], check=True)
 
 
 class Series(unittest.TestCase):
@@ -56,18 +27,18 @@ class Series(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
-    def pristine(self, of):
+    def files(self, of):
         """(all names, folder with the files that the series changes)."""
-        archive = origin(of)
+        archive = pristine.origin(of)
         if not archive:
             self.skipTest(f'no source of {source.Upstream(of).title} is at hand')
-        theirs = names_in(archive)
+        theirs = pristine.names_in(archive)
         touched = {name for patch in tree.series(of)
                    for name in tree.patched_files(patch)}
         self.assertEqual(touched - theirs, set())
         place = self.folder / of.base
         place.mkdir()
-        take(archive, touched, place)
+        pristine.take(archive, touched, place)
         return theirs, place
 
     def applied(self, patch, place):
@@ -82,7 +53,7 @@ class Series(unittest.TestCase):
                     for path in Path(folder).rglob('*') if path.is_file()}
 
     def dry_run(self, of):
-        theirs, place = self.pristine(of)
+        theirs, place = self.files(of)
         self.assertEqual(theirs & set(tree.overlay_files(of)), set())
         for patch in tree.series(of):
             shared = ROOT / LIKE.patches / patch.name

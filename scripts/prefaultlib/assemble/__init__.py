@@ -7,4 +7,5 @@ debs        Debian packages: installed, or only fetched and unpacked
 project     the upstream projects that we extend
 source      their pinned archives
 tree        an archive, our overlay and our patches put together
+export      the same as mail, for a tree of one's own
 """
