@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Git repositories of a test's own."""
-import os
 import shutil
 import subprocess
 
-# Whoever runs this needs no settings of git's, and theirs change nothing
+from prefaultlib.assemble.export import ENVIRONMENT
+
 SETTINGS = ('-c', 'user.name=test', '-c', 'user.email=test@prefault.invalid')
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items()
-       if not name.startswith('GIT_')},         # those of a hook
-    'GIT_CONFIG_GLOBAL': os.devnull, 'GIT_CONFIG_NOSYSTEM': '1'}
 
 
 def git(folder, *words):

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pristine files of a version, of whatever is at hand without network."""
+"""Pristine files of each version, of whatever is at hand without network."""
 import shutil
 import subprocess
+import tempfile
+import unittest
 from pathlib import Path
 
-from prefaultlib.assemble import source, tree
+from prefaultlib.assemble import project, source, tree
+
+PROJECTS = tuple(one.at(base) for one in project.ALL
+                 for base in one.known_bases())
 
 
 def origin(of):
@@ -33,3 +38,34 @@ def take(archive, names, folder):
         ['tar', '-xf', archive, '-C', folder, '--strip-components=1',
          '--wildcards', '--no-wildcards-match-slash',
          *(f'*/{name}' for name in names)], check=True)
+
+
+class VersionsTest(unittest.TestCase):
+    """Tests with a folder of their own; see on_each_version()."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def files(self, of):
+        """(all names, folder with the files that the series changes)."""
+        archive = origin(of)
+        if not archive:
+            self.skipTest(f'no source of {source.Upstream(of).title} is at hand')
+        theirs = names_in(archive)
+        touched = {name for patch in tree.series(of)
+                   for name in tree.patched_files(patch)}
+        self.assertEqual(touched - theirs, set())
+        place = self.folder / 'originals'
+        place.mkdir()
+        take(archive, touched, place)
+        return theirs, place
+
+
+def on_each_version(case):
+    """A class decorator: a test for each version, which calls check(of)."""
+    for of in PROJECTS:
+        name = f'test_{of.name}_{of.base}'.replace('.', '_')
+        setattr(case, name, lambda self, of=of: self.check(of))
+    return case

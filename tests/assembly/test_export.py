@@ -1,36 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """scripts/export: `git am` and quilt make of it what scripts/setup makes."""
 import shutil
-import tempfile
 import unittest
-from pathlib import Path
 
-from prefaultlib.assemble import export, project, source, tree
+from prefaultlib.assemble import export, project, tree
 
-import pristine
 from gitrepo import contents, git, repository
-
-PROJECTS = tuple(one.at(base) for one in project.ALL
-                 for base in one.known_bases())
+from pristine import PROJECTS, VersionsTest, on_each_version
 
 
-class Export(unittest.TestCase):
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
-
-    def originals(self, of):
-        """The pristine files that the series changes."""
-        archive = pristine.origin(of)
-        if not archive:
-            self.skipTest(f'no source of {source.Upstream(of).title} is at hand')
-        place = self.folder / 'originals'
-        place.mkdir()
-        pristine.take(archive, {name for patch in tree.series(of)
-                                for name in tree.patched_files(patch)}, place)
-        return place
+@on_each_version
+class Export(VersionsTest):
 
     def by_setup(self, of, originals):
         """{name: content} of what setup makes of these files."""
@@ -44,7 +24,7 @@ class Export(unittest.TestCase):
         return contents(place)
 
     def check(self, of):
-        originals = self.originals(of)
+        _, originals = self.files(of)
         wanted = self.by_setup(of, originals)
         made = export.write(of, self.folder / 'out')
         by_git, by_quilt = (self.folder / name for name in ('git', 'quilt'))
@@ -76,14 +56,6 @@ class Export(unittest.TestCase):
                          {*made.names, 'series', 'notes'})
         self.assertTrue(theirs.exists())
 
-
-def add(of):
-    name = f'test_{of.name}_{of.base}'.replace('.', '_')
-    setattr(Export, name, lambda self: self.check(of))
-
-
-for each in PROJECTS:
-    add(each)
 
 if __name__ == '__main__':
     unittest.main()

@@ -9,37 +9,17 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from prefaultlib.assemble import project, source, tree
+from prefaultlib.assemble import project, tree
 from prefaultlib.err import Fail
 from prefaultlib.paths import ROOT
 
-import pristine
+from pristine import VersionsTest, on_each_version
 
-PROJECTS = tuple(one.at(base) for one in project.ALL
-                 for base in one.known_bases())
 LIKE = project.QEMU.at(project.BASE)        # whose patches others share
 
 
-class Series(unittest.TestCase):
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
-
-    def files(self, of):
-        """(all names, folder with the files that the series changes)."""
-        archive = pristine.origin(of)
-        if not archive:
-            self.skipTest(f'no source of {source.Upstream(of).title} is at hand')
-        theirs = pristine.names_in(archive)
-        touched = {name for patch in tree.series(of)
-                   for name in tree.patched_files(patch)}
-        self.assertEqual(touched - theirs, set())
-        place = self.folder / of.base
-        place.mkdir()
-        pristine.take(archive, touched, place)
-        return theirs, place
+@on_each_version
+class Series(VersionsTest):
 
     def applied(self, patch, place):
         """{name: text} of the files with a patch, None if it does not apply."""
@@ -52,7 +32,7 @@ class Series(unittest.TestCase):
             return {path.relative_to(folder): path.read_text()
                     for path in Path(folder).rglob('*') if path.is_file()}
 
-    def dry_run(self, of):
+    def check(self, of):
         theirs, place = self.files(of)
         self.assertEqual(theirs & set(tree.overlay_files(of)), set())
         for patch in tree.series(of):
@@ -70,14 +50,6 @@ class Series(unittest.TestCase):
                      for patch in tree.series(one.at(base))}
             self.assertEqual(named, set((ROOT / one.bases).rglob('*.patch')))
 
-
-def add(of):
-    name = f'test_{of.name}_{of.base}'.replace('.', '_')
-    setattr(Series, name, lambda self: self.dry_run(of))
-
-
-for each in PROJECTS:
-    add(each)
 
 if __name__ == '__main__':
     unittest.main()

@@ -111,6 +111,11 @@ class BedTest(unittest.TestCase):
         """query-prefault's answer."""
         return qemu.qmp('query-prefault').value
 
+    def rss(self, qemu):
+        """MiB that its process has."""
+        return int(self.machine.read(f'/proc/{qemu.pid}/status')
+                   .partition('VmRSS:')[2].split()[0]) // 1024
+
     def run_state(self, qemu):
         """The run state's name."""
         return qemu.qmp('query-status').value['status']

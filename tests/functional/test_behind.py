@@ -25,11 +25,6 @@ class BehindTest(RoomTest):
         qemu.wait_text('READY')
         return qemu
 
-    def rss(self, qemu):
-        """MiB."""
-        return int(self.machine.read(f'/proc/{qemu.pid}/status')
-                   .partition('VmRSS:')[2].split()[0]) // 1024
-
     def assert_done(self, qemu, since, trigger, total=SIZE):
         """It ends, all is mapped, and the guest finds it so."""
         done = self.completed(qemu, since)

@@ -42,11 +42,6 @@ class LinuxPlugged(ResourceTest):
         self.until(lambda: abs(self.tell(qemu, 'total') - before - by * 1024)
                    < LITTLE * 1024, 'grown')
 
-    def rss(self, qemu):
-        """MiB."""
-        return int(self.machine.read(f'/proc/{qemu.pid}/status')
-                   .partition('VmRSS:')[2].split()[0]) // 1024
-
     def assert_used(self, qemu, what):
         """The guest writes more than it had, without faults."""
         before, mapped = qemu.faults(), self.query(qemu)['mapped-now']

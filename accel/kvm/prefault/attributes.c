@@ -47,8 +47,7 @@ bool kvm_attributes_slot_extent(const KVMSlot *slot, hwaddr gpa, hwaddr *end)
     rb = qemu_ram_block_from_host(slot->ram, false, &offset);
     if (rb && rb->attributes) {
         *end = prefault_private_extent(rb, gpa + in_block, *end + in_block,
-                                     &is_private) -
-               in_block;
+                                       &is_private) - in_block;
     }
     return is_private;
 }

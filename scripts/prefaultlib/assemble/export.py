@@ -16,8 +16,8 @@ from pathlib import Path
 from ..err import Fail
 from . import project, source, tree
 
-# (folders of the project's tree, subject), in the order of the mails; a file goes
-# with the longest of the folders that it is in
+# (folders of the project's tree, subject), in the order of the mails; no folder is
+# in another
 PARTS = {
     'qemu': (
         (('qapi',), 'qapi: describe prefault'),
@@ -37,9 +37,10 @@ PARTS = {
     ),
 }
 BODY = 'New files of prefault {version}; nothing compiles them yet.'
+# Whoever runs git in it needs no settings of git's, and theirs change nothing
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items()
-       if not name.startswith('GIT_')},
+       if not name.startswith('GIT_')},         # those of a hook
     'GIT_CONFIG_GLOBAL': os.devnull, 'GIT_CONFIG_NOSYSTEM': '1'}
 FORMAT = ('format-patch', '--zero-commit', '-N', '--no-signature', '--no-stat',
           '--abbrev=8', '-q')
@@ -85,12 +86,13 @@ def parts(of, root=tree.paths.ROOT):
     """[(subject, {name in the project's tree: path})] of the new files."""
     found = {subject: {} for _, subject in PARTS[of.name]}
     for name, path in tree.overlay_files(of, root).items():
-        within = [(len(folder), subject) for folders, subject in PARTS[of.name]
-                  for folder in folders if name.startswith(f'{folder}/')]
-        if not within:
+        subject = next((subject for folders, subject in PARTS[of.name]
+                        for folder in folders if name.startswith(f'{folder}/')),
+                       None)
+        if not subject:
             raise Fail(f'{path} is in no part of the export: give it one in '
                        'scripts/prefaultlib/assemble/export.py')
-        found[max(within)[1]][name] = path
+        found[subject][name] = path
     return [(subject, files) for subject, files in found.items() if files]
 
 
