@@ -89,7 +89,7 @@ static int wait_or_kill(GPid pid)
 static void assert_refused(const char *args, const char *words)
 {
     g_autofree char *line = g_strdup_printf(
-        "%s" COMMON "-S -monitor none %s", qtest_qemu_binary(NULL),
+        "%s" COMMON "-S -monitor none %s", g_getenv("QTEST_QEMU_BINARY"),
         halt_image, args);
     char said[4096] = "";   /* less than a pipe holds */
     g_auto(GStrv) argv = NULL;
