@@ -1,6 +1,9 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt-domain-prefault.h: the statistics of the group VIR_DOMAIN_STATS_PREFAULT
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * libvirt-domain-prefault.h
+ * Summary: statistics of prefault
+ * Description: names of the statistics of the group VIR_DOMAIN_STATS_PREFAULT
  *
  * Figures other than mode, status, left_out, bytes.owed and those of slots,
  * refill, lost and conversions are of the last run, and are there once a run was
