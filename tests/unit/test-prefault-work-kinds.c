@@ -178,7 +178,7 @@ static void test_what_cannot_be_mapped_yet_is_for_later(void)
 /* In a run that is not the last one: no page is given up for that */
 static void test_interrupted_is_for_later_if_patient(void)
 {
-    static const int errnos[] = { EINTR, ETIME };
+    static const int errnos[] = { EINTR, ETIME, EAGAIN };
     PrefaultOps patient = fake_ops;
 
     patient.patient = true;

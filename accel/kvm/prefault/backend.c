@@ -40,6 +40,17 @@ typedef struct BackendVcpu {
  */
 #define HELD_TRIES 3
 
+/* What a host must have for KVM_CAP_PRE_FAULT_MEMORY */
+#if defined(TARGET_I386)
+#define BACKEND_TAKES "Linux 6.11 or later and nested paging (EPT or NPT)"
+#elif defined(TARGET_AARCH64)
+#define BACKEND_TAKES "Linux 7.4 or later"
+#elif defined(TARGET_S390X)
+#define BACKEND_TAKES "Linux 7.2 or later"
+#else
+#define BACKEND_TAKES "a Linux that has it for this architecture"
+#endif
+
 static bool backend_in_use(void)
 {
     return kvm_enabled();
@@ -49,8 +60,7 @@ static bool backend_can_map(Error **errp)
 {
     if (!kvm_pre_fault_is_supported()) {
         error_setg(errp, "KVM cannot map guest memory in advance: no "
-                   "KVM_CAP_PRE_FAULT_MEMORY, which takes Linux 6.11 or later "
-                   "and nested paging (EPT or NPT)");
+                   "KVM_CAP_PRE_FAULT_MEMORY, which takes " BACKEND_TAKES);
         return false;
     }
     if (!PREFAULT_COMPAT_PRIVATE &&
@@ -135,12 +145,6 @@ static int backend_map_held(BackendVcpu *vcpu, unsigned generation, hwaddr gpa,
            ? kvm_own_thread_map(vcpu->cpu, generation, gpa, size, mapped) : ret;
 }
 
-/* Errors that only this vCPU has: another may map the memory */
-static bool backend_is_of_vcpu(int ret)
-{
-    return ret == -EBUSY || ret == -EOPNOTSUPP || ret == -ENOEXEC;
-}
-
 static int backend_map_on_some(const GPtrArray *vcpus, PrefaultVia via,
                                unsigned worker, unsigned generation, hwaddr gpa,
                                uint64_t size, uint64_t *mapped)
@@ -154,7 +158,7 @@ static int backend_map_on_some(const GPtrArray *vcpus, PrefaultVia via,
         ret = held ? backend_map_held(vcpu, generation, gpa, size, mapped)
                    : kvm_own_thread_map(vcpu->cpu, generation, gpa, size,
                                         mapped);
-        if (*mapped || !backend_is_of_vcpu(ret)) {
+        if (*mapped || !prefault_errno_is_of_vcpu(-ret)) {
             break;
         }
     }

@@ -9,18 +9,9 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "errnos.h"
 #include "trace.h"
 #include "work.h"
-
-/*
- * Interruptions in a row, without progress, before a page is given up: a
- * poisoned page interrupts for ever.  Each can take some milliseconds.
- */
-#define INTR_MAX 20
-
-/* Tries in a row, a millisecond apart: no memslot change takes a second */
-#define AGAIN_MAX 1000
-#define AGAIN_USEC 1000
 
 static bool work_stopped(PrefaultWork *work)
 {
@@ -126,18 +117,15 @@ static PrefaultChunk work_chunk_part(const PrefaultChunk *chunk,
 /* @tries counts failures in a row */
 static bool work_try_again(int err, unsigned *tries)
 {
-    ++*tries;
-    if (err == EAGAIN) {
-        g_usleep(AGAIN_USEC);
-        return *tries < AGAIN_MAX;
-    }
-    return (err == EINTR || err == ETIME) && *tries < INTR_MAX;
-}
+    const PrefaultErrno *known = prefault_errno(err);
 
-static bool work_is_not_yet(int ret)
-{
-    return ret == -EOPNOTSUPP || ret == -ENOEXEC || ret == -EBUSY ||
-           ret == -ENODEV;
+    if (++*tries >= known->tries) {
+        return false;
+    }
+    if (known->pause_us) {
+        g_usleep(known->pause_us);
+    }
+    return true;
 }
 
 /*
@@ -147,30 +135,29 @@ static bool work_is_not_yet(int ret)
 static uint64_t work_give_up(PrefaultWork *work, const PrefaultChunk *rest,
                              int ret)
 {
-    bool interrupted = ret == -EINTR || ret == -ETIME;
-    bool busy = interrupted || ret == -EAGAIN;
+    const PrefaultErrno *known = prefault_errno(-ret);
+    PrefaultChunk page = work_chunk_part(
+        rest, 0, MIN(rest->size, qemu_real_host_page_size()));
 
-    if (work_is_not_yet(ret) || (busy && work->ops->patient)) {
+    switch (work->ops->patient ? known->patient : known->fate) {
+    case PREFAULT_FATE_LATER:
         work_leave_for_later(work, rest);
-    } else if (ret == -ECANCELED) {
+        return rest->size;
+    case PREFAULT_FATE_STALE:
         prefault_tally_stop(&work->tally, PREFAULT_OUTCOME_STALE);
-    } else {
-        PrefaultChunk page = work_chunk_part(
-            rest, 0, MIN(rest->size, qemu_real_host_page_size()));
-
-        if (interrupted || ret == -EHWPOISON) {
-            work_leave_out(work, &page);
-        } else {
-            if (ret == -EAGAIN) {
-                /* Each page of it would take a second */
-                page.size = rest->size;
-            }
-            /* Success without progress would go on for ever */
-            work_fail(work, "mapping", &page, -ret ?: EIO);
-        }
+        return rest->size;
+    case PREFAULT_FATE_LEAVE_OUT:
+        work_leave_out(work, &page);
+        return page.size;
+    case PREFAULT_FATE_FAIL_ALL:
+        work_fail(work, "mapping", rest, -ret);
+        return rest->size;
+    case PREFAULT_FATE_FAIL:
+        /* Success without progress would go on for ever */
+        work_fail(work, "mapping", &page, -ret ?: EIO);
         return page.size;
     }
-    return rest->size;
+    g_assert_not_reached();
 }
 
 /*
@@ -198,8 +185,8 @@ static uint64_t work_give_up_poisoned(PrefaultWork *work,
                                       const PrefaultChunk *rest, int ret,
                                       uint64_t *limit)
 {
-    bool stuck = ret == -EBUSY || ret == -ETIME || ret == -EINTR;
-    uint64_t sound = stuck ? work_sound_part(work, rest) : rest->size;
+    uint64_t sound = prefault_errno(-ret)->hides_poison
+                     ? work_sound_part(work, rest) : rest->size;
     PrefaultChunk page = work_chunk_part(rest, 0, MIN(rest->size,
                                                       rest->page_size));
 

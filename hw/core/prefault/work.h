@@ -55,13 +55,9 @@ typedef enum PrefaultKnowledge {
  *       (@tolerant) does without.  NULL: nobody wants that.
  * @map: try once to map @size bytes of guest memory from @gpa on, for worker
  *       number @worker; sets *@mapped to the bytes done, also if it fails.
- *       Returns 0 or -errno as KVM_PRE_FAULT_MEMORY does: -EINTR, -ETIME (no
- *       page in the time that a call has) and -EAGAIN are tried again, a
- *       limited number of times; a page that is interrupted for ever, or
- *       poisoned, is left out; -EOPNOTSUPP, -ENOEXEC, -EBUSY and -ENODEV mean
- *       not yet, and the chunk is left for later; -ECANCELED as above; any
- *       other error, or success without progress, is a failure.  NULL: populate
- *       only.
+ *       Returns 0 or -errno as KVM_PRE_FAULT_MEMORY does; errnos.c has what
+ *       each leads to.  Any other, or success without progress, is a failure.
+ *       NULL: populate only.
  * @tolerant: true: after a failure the memory is left out, and the run goes on;
  *            false: a failure ends the run.
  * @patient: true: memory that has no room, or whose mapping is interrupted for

@@ -77,6 +77,16 @@ typedef struct PrefaultBackend {
 void prefault_accel_class_init(ObjectClass *oc, const PrefaultBackend *backend);
 
 /**
+ * prefault_errno_is_of_vcpu: is an error that of one vCPU only?
+ * @err: a positive errno of @map, or 0
+ *
+ * Context: any thread.
+ *
+ * Returns: true if another vCPU may map the memory.
+ */
+bool prefault_errno_is_of_vcpu(int err);
+
+/**
  * prefault_slot_zap_all: may all mappings go when one memslot is deleted?
  *
  * Context: BQL, after the options were read.
