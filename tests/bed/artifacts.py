@@ -28,11 +28,12 @@ from prefaultlib.build.qemu import FOLLOWER
 
 TESTS = paths.ROOT / 'tests'
 
-KERNEL_PACKAGE = r'linux-image-6\.12\.[0-9.]+\+deb1[23]-cloud-amd64'
-KERNEL_SUITES = ('bookworm-backports', 'trixie')
+# Of linux.bed_series()
+KERNEL_PACKAGE = r'linux-image-{}\.[0-9.]+\+deb1[23]-cloud-amd64'
+KERNEL_SUITES = ('bookworm-backports', 'trixie', 'trixie-backports')
 MODULES = ('kvm-amd',)          # loaded at boot, unless kernel() is told others
 # For BedMachine.load()
-MODULES_EXTRA = ('loop', 'vfio-pci', 'vfio-iommu-type1')
+MODULES_EXTRA = ('loop', 'vfio-pci', 'vfio-iommu-type1', 'virtio-blk')
 # Those that the host has; see Machine.tool()
 TOOLS = ('chrt', 'mke2fs', 'setpriv')
 FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
@@ -155,11 +156,13 @@ def kernel(private=False, loaded=MODULES):
     """
     if private:
         return private_kernel()
+    series = linux.bed_series()
+    pattern = KERNEL_PACKAGE.format(re.escape(series))
     with made.locked(paths.BED / 'lock'):
-        tree = package('kernel', KERNEL_PACKAGE, KERNEL_SUITES)
+        tree = package(f'kernel-{series}', pattern, KERNEL_SUITES)
     images = list(tree.glob('boot/vmlinuz-*'))
     if not images:
-        skip(f'{KERNEL_PACKAGE} holds no kernel', f'remove {tree}')
+        skip(f'{pattern} holds no kernel', f'remove {tree}')
     modules = {}
     for folder, names in (('', loaded), ('extra/', MODULES_EXTRA)):
         for i, path in enumerate(module_order(tree, names)):

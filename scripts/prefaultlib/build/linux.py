@@ -21,6 +21,8 @@ from ..assemble.tree import check_disk
 from ..err import Fail
 
 SERIES = '6.12'
+# KVM_PRE_FAULT_MEMORY says EAGAIN while a memslot is deleted, since this one
+LATER_SERIES = '6.18'
 SUITES = ('bookworm-backports', 'trixie', 'trixie-backports', 'sid')
 FRAGMENT = paths.ROOT / 'tests/bed/l1-kernel.config'
 MODULES = paths.ROOT / 'tests/module'
@@ -52,9 +54,8 @@ class Linux:
     """
 
     def __init__(self, series=None):
-        """@series: default PREFAULT_BED_LINUX, or SERIES"""
-        self.series = (series or os.environ.get('PREFAULT_BED_LINUX')
-                       or SERIES)
+        """@series: default bed_series()"""
+        self.series = series or bed_series()
         self.folder = paths.BED / f'linux-{self.series}'
         self._made = self.folder / 'made'
         self.image = self._made / 'bzImage'
@@ -177,6 +178,11 @@ class Linux:
         if process.returncode:
             raise Fail(f'cannot {what} Linux {self.series}: the end of '
                        f'{self._log} says why; then run this again')
+
+
+def bed_series():
+    """The series of L1's kernel: PREFAULT_BED_LINUX, or SERIES."""
+    return os.environ.get('PREFAULT_BED_LINUX') or SERIES
 
 
 def check_tools():

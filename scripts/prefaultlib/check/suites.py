@@ -196,6 +196,17 @@ def in_bed(results, options, chosen):
                    functional.SIDE_BY_SIDE)
 
 
+def later_linux(results, options, chosen):
+    """A choice of the functional suite, in a bed with a later kernel."""
+    build('default')
+    if chosen is None:
+        chosen = {name: () for name in functional.LATER}
+    prepare((), options)
+    functional.run(results, 'functional', chosen, options.require_bed,
+                   functional.SIDE_BY_SIDE,
+                   PREFAULT_BED_LINUX=linux.LATER_SERIES)
+
+
 def intel(results, options, chosen):
     """Few tests: the bed's one CPU is slow."""
     system.need_x86("Intel's test bed needs")
@@ -265,6 +276,9 @@ ROWS = (
           lambda _: (*QEMU_PACKAGES, packages.BED, packages.INTEL),
           '2 min, 2 GiB, 2 GiB of disk', needs="Intel's test bed",
           files=partial(functional.names, 'intel')),
+    Suite('later-linux', 'some of them on Linux 6.18; only if named',
+          later_linux, lambda _: (*QEMU_PACKAGES, packages.BED), '6 min, 10 GiB, 1 GiB of disk',
+          needs='the test bed', files=partial(functional.names, 'functional')),
     Suite('upstream', "QEMU's own qtests and unit tests, patched against "
           'pristine', upstream,
           lambda _: (*QEMU_PACKAGES, packages.UPSTREAM),
@@ -278,8 +292,9 @@ ROWS = (
 )
 SUITES = {row.name: row for row in ROWS}
 
-# Named or not run: it takes longer than most others.
-DEFAULT = [name for name in SUITES if name != 'migration']
+# Named or not run: CI's time is limited
+NAMED = ('migration', 'later-linux')
+DEFAULT = [name for name in SUITES if name not in NAMED]
 
 
 def run(wanted, results, options):
