@@ -7,6 +7,7 @@ paths, err, say, made   where things lie, one-sentence errors, progress, stamps
 assemble    this machine and Debian's packages; upstream's source, our overlay
             and hooks on it
 build       build directories of QEMU and libvirt, and the bed's own Linux
+deb         Debian packages of QEMU and libvirt, and clean Debians
 check       the suites of scripts/check, their results, upstream's own tests
 
 Each group knows those above its line.

@@ -8,7 +8,8 @@ import atexit
 import os
 import socket
 
-from . import apparmorfiles, artifacts, libvirtfiles, linuxfiles
+from . import (apparmorfiles, artifacts, debianfiles, libvirtfiles,
+               linuxfiles)
 from .emulated import Emulated
 from .knobs import Knobs
 from .link import BedError, Link
@@ -199,6 +200,14 @@ OVMF_MACHINE = 'q35,i8042=off,sata=off'
 
 LOAD_PROFILES = '''mount -t securityfs none /sys/kernel/security
 for file in "$0"/*; do cat $file > /sys/kernel/security/apparmor/.load; done'''
+# With the bed's guests where path() has them
+MOUNT_DEBIAN = '''mkdir $0
+mount -t ext4 /dev/vda $0
+for name in proc sys dev dev/shm sys/fs/cgroup tmp; do
+    mount --bind /$name $0/$name
+done
+mkdir $0/prefault
+cp -r /prefault/*.elf /prefault/*.bin /prefault/linux $0/prefault'''
 # The profile is in force from the next program on
 CONFINED = '''echo "exec $0" > /proc/self/attr/apparmor/exec
 exec "$@"'''
@@ -219,13 +228,14 @@ class BedMachine(Knobs, Emulated, Machine):
     libvirt:  with libvirt, see libvirt.Libvirt: True, or 'pristine'
     linux:    a Linux to run as a guest is there, see linuxfiles
     apparmor: profiles of libvirt's are loaded, see apparmorfiles and confined()
+    debian:   our packages are installed in a Debian at debianfiles.FOLDER
     """
 
     kind = 'bed'
 
     def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False,
                  vfio=False, private=False, libvirt=False, linux=False,
-                 apparmor=False):
+                 apparmor=False, debian=False):
         image, modules = artifacts.kernel(private)
         more = linuxfiles.files() if linux else {}
         if libvirt:
@@ -233,12 +243,15 @@ class BedMachine(Knobs, Emulated, Machine):
                 libvirtfiles.root(libvirt == 'pristine'))
         if apparmor:
             more |= apparmorfiles.files()
+        disk = debianfiles.disk() if debian else None
         root = artifacts.initramfs(modules, uefi, more)
         self.prepare()
         theirs = self._open(self.tail)
         argv = [artifacts.l0_qemu(uefi), *numa(nodes, smp, mem)]
         argv += self._argv(smp, mem, icount, image, root, theirs.fileno())
         argv += ASSIGNABLE if vfio else []
+        argv += ['-drive', f'file={disk},format=raw,if=virtio,snapshot=on'
+                 ] if disk else []
         try:
             self.start(argv, pass_fds=[theirs.fileno()])
             theirs.close()
@@ -246,6 +259,8 @@ class BedMachine(Knobs, Emulated, Machine):
             self.check_parameter('kvm_amd', 'npt', 'Y')
             if apparmor:
                 self.load_profiles()
+            if disk:
+                self.mount_debian()
         except BaseException:
             self.close()
             raise
@@ -275,6 +290,14 @@ class BedMachine(Knobs, Emulated, Machine):
                                    apparmorfiles.FOLDER)
         if code:
             raise BedError(f'AppArmor: {errors}')
+
+    def mount_debian(self):
+        """Mount debianfiles.disk(), and what a system has in it."""
+        self.load('virtio_blk')
+        code, _, errors = self.run('/bin/sh', '-ec', MOUNT_DEBIAN,
+                                   debianfiles.FOLDER)
+        if code:
+            raise BedError(f'no Debian: {errors}')
 
     @staticmethod
     def confined(profile):

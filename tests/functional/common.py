@@ -87,10 +87,11 @@ class BedTest(unittest.TestCase):
         self.guests.append(qemu)
         return qemu
 
-    def linux_guest(self, append, *extra, mib, keep='auto'):
+    def linux_guest(self, append, *extra, mib, keep='auto', **how):
         """Start QEMU with a Linux guest; its console is QEMU's output.
 
         append: more of the kernel's command line
+        how:    as of Machine.qemu()
         """
         # If L1 has ended, as a kernel may that runs nested, it is a new one
         self.machine = machine_of(type(self).__module__, self.kind)
@@ -102,7 +103,7 @@ class BedTest(unittest.TestCase):
             '-serial', 'chardev:console', *extra,
             '-kernel', self.machine.path(linuxfiles.KERNEL),
             '-initrd', self.machine.path(linuxfiles.ROOT),
-            '-append', f'console=ttyS0 quiet panic=-1 {append}')
+            '-append', f'console=ttyS0 quiet panic=-1 {append}', **how)
         self.addCleanup(qemu.kill)
         self.guests.append(qemu)
         return qemu

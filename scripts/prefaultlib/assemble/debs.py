@@ -90,7 +90,7 @@ def fetch(pattern, suites=SUITES):
         there = [p for p in (place.glob('*.deb') if place else ())
                  if re.fullmatch(pattern, p.name.split('_')[0])]
         if there:
-            return _newest(there, lambda p: p.name.split('_')[1])
+            return newest(there, lambda p: p.name.split('_')[1])
     system.need_debian(f"the package '{pattern}' is fetched")
     found = []
     for suite in suites:
@@ -101,7 +101,7 @@ def fetch(pattern, suites=SUITES):
         raise Fail(f"no package matches '{pattern}' in the suites "
                    f"{', '.join(suites)}: check the network and the "
                    'Debian mirror, then run this again')
-    name, version = _newest(found, lambda f: f[1])
+    name, version = newest(found, lambda f: f[1])
     say.step(f'fetching {name} {version} from {suite}')
     return _download(name, version, suite, folder)
 
@@ -225,7 +225,7 @@ def _candidate(name, words):
         capture_output=True, text=True, check=False)
     versions = [line.split('|')[1].strip()
                 for line in shown.stdout.splitlines() if '|' in line]
-    return _newest(versions, lambda v: v) if versions else None
+    return newest(versions, lambda v: v) if versions else None
 
 
 def _download(name, version, suite, folder):
@@ -245,7 +245,8 @@ def _download(name, version, suite, folder):
     return folder / deb.name
 
 
-def _newest(items, version):
+def newest(items, version):
+    """The one of the items whose version, as version(item) says, is newest."""
     best = items[0]
     for item in items[1:]:
         newer = subprocess.run(

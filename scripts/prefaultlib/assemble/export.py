@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import paths
 from ..err import Fail
 from . import project, source, tree
 
@@ -60,7 +61,7 @@ class Export:
     mailbox: Path
 
 
-def write(of, folder, root=tree.paths.ROOT):
+def write(of, folder, root=paths.ROOT):
     """Write a project's patches for its base below folder; an Export."""
     upstream = source.Upstream(of, root)
     # Not the name that an archive of theirs unpacks to
@@ -82,7 +83,7 @@ def write(of, folder, root=tree.paths.ROOT):
     return Export(target, names, mailbox)
 
 
-def parts(of, root=tree.paths.ROOT):
+def parts(of, root=paths.ROOT):
     """[(subject, {name in the project's tree: path})] of the new files."""
     found = {subject: {} for _, subject in PARTS[of.name]}
     for name, path in tree.overlay_files(of, root).items():
@@ -98,7 +99,7 @@ def parts(of, root=tree.paths.ROOT):
 
 def _new_files(of, root):
     """[(name, mail)], a commit for each part, made in a repository of its own."""
-    sender, date = _sender(tree.series(of, root)[0])
+    name_address, date = sender(of, root)
     with tempfile.TemporaryDirectory(prefix='prefault-export-') as folder:
         def git(*words):
             done = subprocess.run(
@@ -109,7 +110,7 @@ def _new_files(of, root):
                 raise Fail(f'git {words[0]} failed: {done.stderr.strip()}')
             return done.stdout
         git('init', '-q')
-        for key, value in zip(('name', 'email'), sender):
+        for key, value in zip(('name', 'email'), name_address):
             git('config', f'user.{key}', value)
         git('commit', '-q', '--allow-empty', '-m', 'pristine')
         mails = []
@@ -125,8 +126,8 @@ def _new_files(of, root):
         return mails
 
 
-def _sender(patch):
-    """((name, address), date) of a mail."""
-    text = patch.read_text(encoding='utf-8')
+def sender(of, root=paths.ROOT):
+    """((name, address), date) of a project's first patch, and so of the mail."""
+    text = tree.series(of, root)[0].read_text(encoding='utf-8')
     name, address = re.search(r'^From: (.*) <(.*)>$', text, re.M).groups()
     return (name, address), re.search(r'^Date: (.*)$', text, re.M)[1]

@@ -19,6 +19,7 @@ LINUX = "for the bed's own Linux"
 UPSTREAM = "for QEMU's own tests"
 LIBVIRT = 'to build libvirt'
 FULL = 'for all features of QEMU'
+ROOT = 'to build packages in a clean Debian'
 
 PACKAGES = {
     SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
@@ -43,7 +44,10 @@ PACKAGES = {
           'libfuse3-dev librdmacm-dev libibverbs-dev libibumad-dev '
           'libcacard-dev libvdeplug-dev libbrlapi-dev libglusterfs-dev '
           'nettle-dev ipxe-qemu ovmf',
+    ROOT: 'debootstrap',
 }
+# Only where they are asked for
+SPECIAL = (FULL, ROOT)
 DEMO = (SOURCE, BUILD, BED)
 # What is looked for where packages have other names
 PROGRAMS = {SOURCE: ('patch', 'tar', 'xz', 'bzip2', 'git'),

@@ -29,19 +29,34 @@ BUILD_FOLDER = 'build'
 NO_SOURCE = ('.git', '__pycache__')
 
 
-class Upstream:
-    """The pinned base of a project.
+class Archives:
+    """Archives of which one is wanted, whichever is found.
 
     version:  of the project
     suite:    the Debian suite whose source index lists it, '' if none does
-    archives: {name: sha256}; a version without any is built from a source tree
+    archives: {name: sha256}
+    """
+
+    def __init__(self, project, version, suite, archives):
+        self.project = project
+        self.version = version
+        self.suite = suite
+        self.archives = archives
+        self.title = f'{project.title} {version}'
+
+    def accepts(self, stamp):
+        """Tell whether an archive or a tree with this stamp() may be used."""
+        return stamp in self.archives.values() or stamp.startswith(TREE)
+
+
+class Upstream(Archives):
+    """The pinned base of a project; without archives it takes a source tree.
 
     The file has a line `version X`, perhaps a line `suite X`, then lines
     `sha256 name`.
     """
 
     def __init__(self, project, root=paths.ROOT):
-        self.project = project
         path = Path(root) / project.patches / 'upstream'
         try:
             lines = path.read_text(encoding='utf-8').splitlines()
@@ -55,15 +70,9 @@ class Upstream:
             raise Fail(f'{path} is malformed: it needs a line `version X`, '
                        'perhaps `suite X`, then lines `sha256 archive-name`')
         named = {key: value for key, value in words if key in KEYS}
-        self.version = named['version']
-        self.suite = named.get('suite', '')
-        self.archives = {name: digest for digest, name in words
-                         if digest not in KEYS}
-        self.title = f'{project.title} {self.version}'
-
-    def accepts(self, stamp):
-        """Tell whether an archive or a tree with this stamp() may be used."""
-        return stamp in self.archives.values() or stamp.startswith(TREE)
+        super().__init__(project, named['version'], named.get('suite', ''),
+                         {name: digest for digest, name in words
+                          if digest not in KEYS})
 
 
 def sha256(path):
@@ -142,19 +151,20 @@ def unpack(origin, target):
             or (name == BUILD_FOLDER and Path(at) == origin)
             or (Path(at) / name / 'build.ninja').exists()])
     else:
-        _extract(origin, partial)
+        extract(origin, partial)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
 
 
-def _extract(archive, partial):
-    partial.mkdir(parents=True)
+def extract(archive, target):
+    """Unpack what an archive has in its one folder at a new folder target."""
+    target.mkdir(parents=True)
     done = subprocess.run(
-        ['tar', '-xf', str(archive), '-C', str(partial), '--no-same-owner',
+        ['tar', '-xf', str(archive), '-C', str(target), '--no-same-owner',
          '--strip-components=1'],
         capture_output=True, text=True, check=False)
     if done.returncode:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(target, ignore_errors=True)
         raise Fail(f'{archive} cannot be unpacked '
                    f"({(done.stderr.strip().splitlines() or ['?'])[-1]}): "
                    'see that there is disk space, then run this again')
