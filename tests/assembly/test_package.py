@@ -45,6 +45,9 @@ class Versions(unittest.TestCase):
         for of, nexts in (('1:10.0.13+ds-0+deb13u1', '1:10.0.13+ds-0+deb13u2'),
                           ('1:11.1.3+ds-1~bpo13+1', '1:11.1.3+ds-1~bpo13+2'),
                           ('1:11.1.3+ds-1~bpo13+1', '1:11.1.3+ds-1'),
+                          ('1:11.1.3+ds-1', '1:11.1.3+ds-1+deb14u1'),
+                          ('11.3.0-3', '11.3.0-3+b1'),
+                          ('11.3.0-3', '11.3.0-3.1'),
                           ('1:10.0.2+ds-2+deb13u1~bpo12+1',
                            '1:10.0.13+ds-0+deb13u1~bpo12+1')):
             made = package('qemu', of).ours
@@ -80,6 +83,7 @@ class Added(VersionsTest):
         (debian / 'changelog').write_text(f'{name} ({one.version}) trixie\n')
         for file in packaging.installs:
             (debian / file).write_text('their/line\n')
+        (debian / 'libvirt-dev.install.in').write_text('their/line\n')
         sourcepackage.add_ours(one, place, self.folder / 'out', packaging)
         return one, place
 
@@ -100,7 +104,7 @@ class Added(VersionsTest):
                 shutil.rmtree(self.folder / 'out')
 
     def test_packaging(self):
-        """Each line that is added names a file that will be there."""
+        """Lines and files, and what is new at the top of the changelog."""
         one, place = self.add('qemu')
         lines = (place / 'debian/qemu-system-common.install'
                  ).read_text().splitlines()
@@ -112,6 +116,33 @@ class Added(VersionsTest):
         changes = (place / 'debian/changelog').read_text()
         self.assertTrue(changes.startswith(f'qemu ({one.ours}) trixie; '))
         self.assertIn(f'\nqemu ({one.version}) trixie\n', changes)
+
+    def test_what_is_made_when_the_build_begins(self):
+        """The lines go where it is made from, or would be gone."""
+        _, place = self.add('libvirt')
+        self.assertEqual(
+            (place / 'debian/libvirt-dev.install.in').read_text(),
+            'their/line\nusr/include/libvirt/libvirt-domain-prefault.h\n')
+        self.assertEqual((place / 'debian/libvirt-dev.install').read_text(),
+                         'their/line\n')
+
+    def test_other_packaging(self):
+        packaging = build.Packaging(installs={'gone.install': ('a/file',)})
+        one = package('qemu')
+        (self.folder / 'debian/patches').mkdir(parents=True)
+        with self.assertRaisesRegex(Fail, 'no .*gone.install: .*build.py'):
+            sourcepackage.add_ours(one, self.folder, self.folder / 'out',
+                                   packaging)
+
+
+class Archives(unittest.TestCase):
+
+    def test_more_of_them(self):
+        with self.assertRaisesRegex(Fail, 'more than one archive.*--release'):
+            sourcepackage.SourcePackage(
+                PROJECTS['qemu'], 'sid', ENTRY.format(
+                    name='qemu', version=VERSIONS['qemu']) +
+                ' ee 50 qemu_1.orig-keycodemapdb.tar.xz\n').check()
 
 
 if __name__ == '__main__':

@@ -29,8 +29,7 @@ from prefaultlib.build.qemu import FOLLOWER
 TESTS = paths.ROOT / 'tests'
 
 # Of linux.bed_series()
-KERNEL_PACKAGE = r'linux-image-{}\.[0-9.]+\+deb1[23]-cloud-amd64'
-KERNEL_SUITES = ('bookworm-backports', 'trixie', 'trixie-backports')
+KERNEL_PACKAGE = r'linux-image-{}\.[0-9.]+\+deb\d+-cloud-amd64'
 MODULES = ('kvm-amd',)          # loaded at boot, unless kernel() is told others
 # For BedMachine.load()
 MODULES_EXTRA = ('loop', 'vfio-pci', 'vfio-iommu-type1', 'virtio-blk')
@@ -159,7 +158,7 @@ def kernel(private=False, loaded=MODULES):
     series = linux.bed_series()
     pattern = KERNEL_PACKAGE.format(re.escape(series))
     with made.locked(paths.BED / 'lock'):
-        tree = package(f'kernel-{series}', pattern, KERNEL_SUITES)
+        tree = package(f'kernel-{series}', pattern, linux.SUITES)
     images = list(tree.glob('boot/vmlinuz-*'))
     if not images:
         skip(f'{pattern} holds no kernel', f'remove {tree}')

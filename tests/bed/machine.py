@@ -207,7 +207,7 @@ for name in proc sys dev dev/shm sys/fs/cgroup tmp; do
     mount --bind /$name $0/$name
 done
 mkdir $0/prefault
-cp -r /prefault/*.elf /prefault/*.bin /prefault/linux $0/prefault'''
+cp -r $(ls -d /prefault/*.elf /prefault/*.bin /prefault/linux) $0/prefault'''
 # The profile is in force from the next program on
 CONFINED = '''echo "exec $0" > /proc/self/attr/apparmor/exec
 exec "$@"'''
@@ -236,6 +236,7 @@ class BedMachine(Knobs, Emulated, Machine):
     def __init__(self, smp=2, mem='4096M', icount=False, nodes=1, uefi=False,
                  vfio=False, private=False, libvirt=False, linux=False,
                  apparmor=False, debian=False):
+        disk = debianfiles.disk() if debian else None
         image, modules = artifacts.kernel(private)
         more = linuxfiles.files() if linux else {}
         if libvirt:
@@ -243,7 +244,6 @@ class BedMachine(Knobs, Emulated, Machine):
                 libvirtfiles.root(libvirt == 'pristine'))
         if apparmor:
             more |= apparmorfiles.files()
-        disk = debianfiles.disk() if debian else None
         root = artifacts.initramfs(modules, uefi, more)
         self.prepare()
         theirs = self._open(self.tail)

@@ -2,6 +2,7 @@
 """Launch security 'sw-protected', from XML to a guest with private memory."""
 import unittest
 
+from common import takes_qemu
 from domains import LibvirtTest
 
 BED = {'libvirt': True, 'private': True}
@@ -9,6 +10,7 @@ BED = {'libvirt': True, 'private': True}
 SECURITY = "<launchSecurity type='sw-protected'{}/>"
 
 
+@takes_qemu('10.1')
 class SwProtected(LibvirtTest):
     """In the bed whose KVM has KVM_X86_SW_PROTECTED_VM."""
 

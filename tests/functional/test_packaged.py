@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Our Debian packages, installed by apt in a clean Debian: a guest of that QEMU, by
-hand and by that libvirt.
+"""Our Debian packages, which apt put in the place of Debian's: a guest of that QEMU,
+by hand and by that libvirt.
 """
 import json
 import unittest
@@ -45,12 +45,19 @@ class Packaged(BedTest):
                           mem=f'{MIB}M', **QEMU)
 
     def test_versions(self):
-        version = self.sh('dpkg-query -W -f "\\${Version}" qemu-system-x86')
-        self.assertTrue(version.strip().endswith(
-            f'+prefault{project.version()}'), version)
-        self.assertIn(version.strip(),
-                      self.sh('qemu-system-x86_64 --version'))
-        print(f'# note: {version.strip()}')
+        """All that is installed of both is ours, and nothing was removed."""
+        installed = dict(line.split() for line in self.sh(
+            'dpkg-query -W -f "\\${Package} \\${Version}\\n"').splitlines())
+        ours = f'+0prefault{project.version()}'
+        for name in ('qemu-system-x86', 'qemu-system-gui', 'qemu-block-extra',
+                     'qemu-utils', 'libvirt0', 'libvirt-daemon-driver-qemu'):
+            self.assertTrue(installed[name].endswith(ours), installed[name])
+        version = installed['qemu-system-x86']
+        self.assertEqual([name for name, known in installed.items()
+                          if known == version.removesuffix(ours) and
+                          name != 'qemu-system-data'], [])
+        self.assertIn(version, self.sh('qemu-system-x86_64 --version'))
+        print(f'# note: {version}')
 
     def test_guest(self):
         """With Debian's SeaBIOS: no fault but below 1 MiB."""

@@ -46,7 +46,7 @@ static void test_machine_property(void)
 {
     QTestState *qts = start("-machine none");
 
-    g_assert_true(has_property(qts, "pc-i440fx-10.2-machine", "prefault"));
+    g_assert_true(has_property(qts, "microvm-machine", "prefault"));
     g_assert_true(has_property(qts, "none-machine", "prefault"));
     qtest_quit(qts);
 }

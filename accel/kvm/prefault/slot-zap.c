@@ -17,9 +17,6 @@
 #include "slot-zap.h"
 #include "trace.h"
 
-/* All assigned PCI devices have this type, which no public header defines */
-#define TYPE_ANY_VFIO_PCI "vfio-pci-device"
-
 #define WHAT_IS_KNOWN "with the quirk disabled, some guest was seen unstable " \
     "with an assigned Nvidia GPU, and why was never found"
 
@@ -64,14 +61,15 @@ static bool slot_zap_has_vfio(void)
 {
     bool several = false;
 
-    return object_resolve_path_type("", TYPE_ANY_VFIO_PCI, &several) || several;
+    return object_resolve_path_type("", PREFAULT_COMPAT_VFIO_PCI, &several) ||
+           several;
 }
 
 static void slot_zap_device_plugged(DeviceListener *listener, DeviceState *dev)
 {
     /* A new listener makes QEMU tell all of them about all devices again */
     if (dev->hotplugged &&
-        object_dynamic_cast(OBJECT(dev), TYPE_ANY_VFIO_PCI)) {
+        object_dynamic_cast(OBJECT(dev), PREFAULT_COMPAT_VFIO_PCI)) {
         warn_report_once("prefault: VFIO device plugged while "
                          "KVM_X86_QUIRK_SLOT_ZAP_ALL is disabled: "
                          WHAT_IS_KNOWN "; start QEMU with slot-zap-all=on to "

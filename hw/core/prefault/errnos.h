@@ -1,7 +1,8 @@
 /*
  * Prefault errnos: what an answer of KVM_PRE_FAULT_MEMORY leads to
  *
- * The one table, for all architectures and kernels.
+ * The one table, for all architectures and kernels.  How often populating is
+ * tried is in it as well; what it leads to then is told by work.h, @populate.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,7 +29,8 @@ typedef enum PrefaultFate {
 /**
  * PrefaultErrno: what an errno means
  * @err: the errno
- * @tries: in a row, before it is taken for the answer; 0: as 1
+ * @tries: in a row, before it is taken for the answer; 0: as 1.  Also of
+ *         populating, where it is one of that's errnos
  * @pause_us: between these, in microseconds
  * @fate: what it leads to then
  * @patient: likewise, where memory may be left for later (PrefaultOps)

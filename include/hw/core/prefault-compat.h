@@ -43,6 +43,13 @@
 #include "exec/ramblock.h"
 #endif
 
+/* The type of all assigned PCI devices, which no public header has */
+#if PREFAULT_COMPAT_QEMU >= 1002
+#define PREFAULT_COMPAT_VFIO_PCI "vfio-pci-device"
+#else
+#define PREFAULT_COMPAT_VFIO_PCI "vfio-pci"
+#endif
+
 /* Is there a record of what is shared (RamBlockAttributes)?  Since 10.1 */
 #define PREFAULT_COMPAT_PRIVATE (PREFAULT_COMPAT_QEMU >= 1001)
 

@@ -143,7 +143,7 @@ def apt(suite, source=False):
     (state / 'cache' / 'archives' / 'partial').mkdir(parents=True,
                                                      exist_ok=True)
     (state / 'sources.list').write_text(
-        f'{kind} [signed-by={KEYRING}] {mirror()} {suite} main\n')
+        f'{kind} [signed-by={KEYRING}] {mirror_of(suite)} {suite} main\n')
     say.step(f'reading the index of {suite} ({kind}) into the cache')
     if not _quiet(['apt-get', '-q', '-o', 'APT::Sandbox::User=root',
                    '-o', 'APT::Update::Error-Mode=any',
@@ -164,9 +164,26 @@ def proxy():
     return '' if done.stdout == 'DIRECT' else done.stdout.strip()
 
 
+def with_updates(release):
+    """The suites of a stable release: its own, and those that mend it."""
+    return [release, f'{release}-updates', f'{release}-security']
+
+
+def mirror_of(suite):
+    """The address of the archive that has a suite."""
+    if suite.endswith('-security'):
+        return _first_of_list(_address('Debian-Security') or
+                              f'{mirror().rstrip("/")}-security')
+    return mirror()
+
+
 def mirror():
     """The address the system takes Debian's main archive from."""
-    return _first_of_list(_mirror())
+    found = _address('Debian')
+    if not found:
+        raise Fail('apt names no Debian mirror (`apt-get indextargets` lists '
+                   'none): run `apt-get update` as root, then this again')
+    return _first_of_list(found)
 
 
 def _first_of_list(uri):
@@ -185,20 +202,20 @@ def _first_of_list(uri):
                'then run this again')
 
 
-def _mirror():
+def _address(label):
+    """What apt says of an archive with this label, or None."""
     done = subprocess.run(
         ['apt-get', 'indextargets', '--format',
          '$(REPO_URI) $(RELEASE) $(ORIGIN) $(LABEL)'],
         capture_output=True, text=True, check=False)
     targets = [line.split() for line in done.stdout.splitlines()]
     for target in targets:
-        if target[2:4] == ['Debian', 'Debian'] and '-' not in target[1]:
+        if target[2:4] == ['Debian', label] and (
+                label != 'Debian' or '-' not in target[1]):
             return target[0]
-    for target in targets:
-        if 'security' not in target[0] and '/debian' in target[0]:
-            return target[0]
-    raise Fail('apt names no Debian mirror (`apt-get indextargets` lists '
-               'none): run `apt-get update` as root, then this again')
+    # A mirror may say nothing of what it is
+    return next((target[0] for target in targets if '/debian' in target[0] and
+                 ('security' in target[0]) == (label != 'Debian')), None)
 
 
 def _search(pattern, suite):

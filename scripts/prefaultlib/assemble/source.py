@@ -35,10 +35,12 @@ class Archives:
     version:  of the project
     suite:    the Debian suite whose source index lists it, '' if none does
     archives: {name: sha256}
+    give:     how the user gives one
     """
 
-    def __init__(self, project, version, suite, archives):
+    def __init__(self, project, version, suite, archives, give=None):
         self.project = project
+        self.give = give or project.give
         self.version = version
         self.suite = suite
         self.archives = archives
@@ -113,7 +115,7 @@ def find(upstream, given=None, cache=None):
         return _given(upstream, Path(given), cache)
     if not upstream.archives:
         raise Fail(f'no archive of {upstream.title} is pinned yet: give its '
-                   f'source tree, {upstream.project.give}, or choose another '
+                   f'source tree, {upstream.give}, or choose another '
                    f'version by `scripts/setup --base`')
     for name in upstream.archives:
         if _cached(upstream, cache / name):
@@ -127,7 +129,7 @@ def find(upstream, given=None, cache=None):
             reasons.append(str(fail))
     raise Fail(f'the source of {upstream.title} was found nowhere; '
                f"{'; '.join(reasons)}; check the network and run this "
-               f'again, or give an archive: {upstream.project.give}')
+               f'again, or give an archive: {upstream.give}')
 
 
 def at_hand(upstream, cache=None):
@@ -259,7 +261,8 @@ def _from_index(upstream, cache):
                      None)
         folder = entry and re.search(r'^Directory: (\S+)$', entry, re.M)
         if folder:
-            uri = f'{debs.mirror().rstrip("/")}/{folder[1]}/{name}'
+            archive = debs.mirror_of(upstream.suite).rstrip('/')
+            uri = f'{archive}/{folder[1]}/{name}'
             return _download(upstream, uri, digest, cache / name)
     raise Fail(f'the source index of Debian {upstream.suite} does not list '
                f'{upstream.title} any more')

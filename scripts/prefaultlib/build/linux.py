@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Linux of a bed with private memory, built from Debian's linux-source.
+"""The Linux of the beds; that of a bed with private memory is built here.
+
+From Debian's linux-source; the other beds take a kernel package of Debian's.
 
 Guarantees: built once for each package, fragment and compiler, its modules for
 each change of theirs; what was interrupted starts afresh.  Of the package's

@@ -40,8 +40,9 @@ BED_NEEDS = {('private', True): 'linux', ('libvirt', True): 'libvirt',
 class File:
     """One test_*.py of a folder below tests/, and the tests wanted of it."""
 
-    def __init__(self, folder, name, tests=()):
-        self.name = f'{folder}/{name}'
+    def __init__(self, folder, name, tests=(), label=None):
+        """@label: what results are named by, if not the folder"""
+        self.name = f'{label or folder}/{name}'
         self.path = paths.ROOT / 'tests' / folder / f'{name}.py'
         self.tests = list(tests)
         self.bed = constant(self.path, 'BED') or {}
@@ -66,11 +67,11 @@ def names(folder):
             sorted((paths.ROOT / 'tests' / folder).glob('test_*.py'))]
 
 
-def files(folder, chosen=None):
+def files(folder, chosen=None, label=None):
     """The File of each; of all, or of {name: [test]}."""
     if chosen is None:
         chosen = {name: () for name in names(folder)}
-    return [File(folder, name, tests) for name, tests in chosen.items()]
+    return [File(folder, name, tests, label) for name, tests in chosen.items()]
 
 
 def needs(chosen=None):
@@ -97,13 +98,13 @@ def environment(folder):
         ('scripts', f'tests/{folder}', 'tests/functional')))
 
 
-def session(folder, env):
+def session(folder, env=None):
     """A process that runs files, one after the other.
 
     env: more environment variables
     """
     return Session([sys.executable, '-m', 'prefaultlib.check.tapunit'],
-                   environment(folder) | env)
+                   environment(folder) | (env or {}))
 
 
 def take(left, last):
@@ -117,12 +118,13 @@ def take(left, last):
 
 
 def run(results, folder, chosen=None, skip_fails=False, side_by_side=1,
-        **env):
+        label=None, env=None):
     """Run files(); those that need the machine alone at the end.
 
-    env: more environment variables of the tests
+    label: of files()
+    env:   more environment variables of the tests
     """
-    wanted = files(folder, chosen)
+    wanted = files(folder, chosen, label)
     left, lock = sorted((file for file in wanted if not file.alone),
                         key=lambda file: file.order), Lock()
 

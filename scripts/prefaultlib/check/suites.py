@@ -198,13 +198,15 @@ def in_bed(results, options, chosen):
 
 def later_linux(results, options, chosen):
     """A choice of the functional suite, in a bed with a later kernel."""
+    if options.host:
+        raise Fail('later-linux is about the kernel of the test bed: it cannot '
+                   'be run with --host')
     build('default')
-    if chosen is None:
-        chosen = {name: () for name in functional.LATER}
     prepare((), options)
-    functional.run(results, 'functional', chosen, options.require_bed,
-                   functional.SIDE_BY_SIDE,
-                   PREFAULT_BED_LINUX=linux.LATER_SERIES)
+    functional.run(
+        results, 'functional', chosen or dict.fromkeys(functional.LATER, ()),
+        True, functional.SIDE_BY_SIDE, 'later-linux',
+        {'PREFAULT_BED_LINUX': linux.LATER_SERIES})
 
 
 def intel(results, options, chosen):
@@ -278,7 +280,7 @@ ROWS = (
           files=partial(functional.names, 'intel')),
     Suite('later-linux', 'some of them on Linux 6.18; only if named',
           later_linux, lambda _: (*QEMU_PACKAGES, packages.BED), '6 min, 10 GiB, 1 GiB of disk',
-          needs='the test bed', files=partial(functional.names, 'functional')),
+          needs='the test bed', files=lambda: functional.LATER),
     Suite('upstream', "QEMU's own qtests and unit tests, patched against "
           'pristine', upstream,
           lambda _: (*QEMU_PACKAGES, packages.UPSTREAM),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A project's packages with prefault, built in a root of the release.
 
-What is built is what the distribution builds, with two exceptions: of QEMU only
-what an x86 host runs guests with, as the emulators of other machines take hours;
-and the projects' own tests are not run, which scripts/check does.
+Of libvirt all that the distribution builds; of QEMU what an x86 host runs guests
+with, as the emulators of other machines take hours.  No symbols for debuggers, and
+the projects' own tests are not run, which scripts/check does.
 """
 import os
 import shutil
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from .. import paths, say
 from ..assemble import project
-from ..assemble.tree import check_disk
 from ..build.directory import NINJA_STEP
 from ..err import Fail
 from . import root, sourcepackage
@@ -65,13 +64,12 @@ PACKAGING = {
 }
 
 
-def build(of, suite, target):
-    """Build a project's packages of a suite; the paths of those in target."""
-    package = sourcepackage.find(of, suite)
-    package.check()
-    say.step(f'{of.title} {package.version} of {suite} becomes {package.ours}')
-    place = root.Root(suite, 'build')
-    check_disk(place.folder.parent, root.DISK_NEEDED)
+def build(package, release, target):
+    """Build the packages of a SourcePackage; the paths of those in target."""
+    of = package.project
+    say.step(f'{of.title} {package.version} of {package.suite} becomes '
+             f'{package.ours}')
+    place = root.Root(release, 'build')
     place.prepare()
     place.install(*NEEDED)
     here = place.folder / 'build'
@@ -82,11 +80,24 @@ def build(of, suite, target):
     package.unpack(tree)
     sourcepackage.add_ours(package, tree, here / 'export', packaging)
     say.step('installing in the root what the build takes')
-    place.run('apt-get', '-q', '-y', '-t', suite, 'build-dep',
+    place.run('apt-get', '-q', '-y', '-t', release, 'build-dep',
               *([] if packaging.indep else ['--arch-only']),
               '-P', ','.join(PROFILES), './source', at='/build')
     _run_build(place, of, packaging)
     return _collect(here, target, packaging)
+
+
+def index(release, target):
+    """Make the folder of packages an archive that apt can install from."""
+    place = root.Root(release, 'build')
+    place.prepare()
+    folder = place.folder / 'index'
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(target, folder, ignore=lambda _, names: [
+        name for name in names if not name.endswith('.deb')])
+    place.run('sh', '-ec', 'dpkg-scanpackages . > Packages', at='/index')
+    shutil.copy(folder / 'Packages', target)
+    shutil.rmtree(folder)
 
 
 def _run_build(place, of, packaging):
@@ -106,28 +117,39 @@ def _run_build(place, of, packaging):
           subprocess.Popen(command, text=True, errors='replace',
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT) as running):
-        bar = None
-        for line in running.stdout:
-            out.write(line)
-            step = NINJA_STEP.match(line)
-            if step:
-                # Each of several builds begins with its first step
-                if not bar or step[1] == '1':
-                    bar = say.Bar(f'building {of.title}')
-                bar.at(int(step[1]) / int(step[2]), f'of {step[2]} steps')
-                if step[1] == step[2]:
-                    bar.done()
+        try:
+            _follow(running.stdout, out, f'building {of.title}')
+        except BaseException:
+            running.kill()
+            raise
         status = running.wait()
     if status:
         raise Fail(f'the packages of {of.title} were not built: the end of '
                    f'{log} says why; then run this again')
 
 
+def _follow(lines, log, label):
+    bar = None
+    for line in lines:
+        log.write(line)
+        step = NINJA_STEP.match(line)
+        if step:
+            # Each of several builds begins with its first step
+            if not bar or step[1] == '1':
+                bar = say.Bar(label)
+            bar.at(int(step[1]) / int(step[2]), f'of {step[2]} steps')
+            if step[1] == step[2]:
+                bar.done()
+
+
 def _collect(here, target, packaging):
+    """Copy the packages, in the place of those of other versions."""
     target.mkdir(parents=True, exist_ok=True)
     made = [path for path in sorted(here.glob('*.deb'))
             if path.name.partition('_')[0] not in packaging.withheld]
     for path in made:
+        for old in target.glob(f"{path.name.partition('_')[0]}_*.deb"):
+            old.unlink()
         shutil.copy(path, target)
     return [target / path.name for path in made]
 

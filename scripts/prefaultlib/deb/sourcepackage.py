@@ -2,8 +2,7 @@
 """A distribution's own source package, with our patches in its series.
 
 The distribution's patches stay, ours follow them; its packaging stays but for the
-lines that name our files.  The version sorts after the one it is made from, and
-before the distribution's next.
+lines that name our files.
 """
 import email
 import re
@@ -15,7 +14,9 @@ from ..assemble import debs, export, project, source
 from ..err import Fail
 
 TARBALLS = re.compile(r'\.(orig|debian)\.tar\.\w+$')
+COMPONENT = re.compile(r'\.orig-[\w-]+\.tar\.\w+$')
 OURS = 'prefault'               # folder below debian/patches
+GIVE = 'PREFAULT_SOURCES names a folder that has it'
 ENTRY = '''{source} ({version}) {suite}; urgency=medium
 
   * Pre-fault guest memory: patches of prefault {ours}.
@@ -25,24 +26,37 @@ ENTRY = '''{source} ({version}) {suite}; urgency=medium
 '''
 
 
-def find(of, suite):
-    """The newest SourcePackage of a project, of any base, in a suite."""
+def find(of, release):
+    """The newest SourcePackage of a project, of any base, that a release has.
+
+    Of a stable release also among what mends it: where its security archive has a
+    newer one, people have that.
+    """
+    suites = ([release] if release.endswith('-backports') else
+              debs.with_updates(release))
+    entries = [entry for suite in suites for entry in _listed(of, suite)]
+    if not entries:
+        raise Fail(f'{release} has no source package {of.name}: choose a release '
+                   'that has, by --release')
+    best = debs.newest(entries, lambda entry: entry.version)
+    best.check()
+    return best
+
+
+def _listed(of, suite):
     shown = subprocess.run(
         ['apt-cache', *debs.apt(suite, source=True), 'showsrc',
          '--only-source', of.name], capture_output=True, text=True, check=False)
-    entries = [SourcePackage(of, suite, text)
-               for text in shown.stdout.split('\n\n') if text.strip()]
-    if not entries:
-        raise Fail(f'{suite} has no source package {of.name}: choose a release '
-                   'that has, by --release')
-    return debs.newest(entries, lambda entry: entry.version)
+    return [SourcePackage(of, suite, text)
+            for text in shown.stdout.split('\n\n') if text.strip()]
 
 
 class SourcePackage:
     """What a suite's index lists of a project.
 
     version: of the package
-    files:   {name: sha256} of its archives
+    files:   {name: sha256} of its archives, upstream's and the packaging
+    whole:   there are no others
     """
 
     def __init__(self, of, suite, entry):
@@ -53,10 +67,11 @@ class SourcePackage:
         self.name = of.name
         self.suite = suite
         self.version = entry['Version']
-        listed = (line.split() for line in
-                  entry['Checksums-Sha256'].strip().splitlines())
+        listed = [line.split() for line in
+                  entry['Checksums-Sha256'].strip().splitlines()]
         self.files = {name: digest for digest, _, name in listed
                       if TARBALLS.search(name)}
+        self.whole = not any(COMPONENT.search(name) for *_, name in listed)
         self.project = of.at('.'.join(self.upstream.split('.')[:2]))
 
     @property
@@ -66,8 +81,11 @@ class SourcePackage:
 
     @property
     def ours(self):
-        """The version of what is made of it."""
-        return f'{self.version}+prefault{project.version()}'
+        """The version of what is made of it.
+
+        What the distribution appends next, +deb13u1 or +b1, sorts after +0.
+        """
+        return f'{self.version}+0prefault{project.version()}'
 
     def check(self):
         """Fail unless there are patches for it."""
@@ -76,6 +94,10 @@ class SourcePackage:
             raise Fail(f'{self.suite} has {self.project.title} {self.version}, '
                        f"and there are patches for {', '.join(bases)}: choose "
                        'another release, by --release')
+        if not self.whole:
+            raise Fail(f'{self.suite} has {self.project.title} {self.version} in '
+                       'more than one archive, which is not known here: choose '
+                       'another release, by --release')
 
     def unpack(self, target):
         """Fetch it and unpack it at the folder target, patches not applied."""
@@ -83,7 +105,7 @@ class SourcePackage:
         for name, digest in sorted(self.files.items(), key=_packaging_last):
             say.info(f'unpacking {name}')
             tarball = source.find(source.Archives(
-                self.project, self.version, self.suite, {name: digest}))
+                self.project, self.version, self.suite, {name: digest}, GIVE))
             source.extract(tarball, target / 'debian' if _is_packaging(name)
                            else target)
 
@@ -106,7 +128,7 @@ def add_ours(package, tree, at, packaging):
     made = export.write(package.project, at)
     if not package.upstream.startswith(
             source.Upstream(package.project).version):
-        say.info(f'the patches are for {made.folder.name}, and tried on '
+        say.info(f'the patches of {made.folder.name} will be tried on '
                  f'{package.upstream}')
     patches = tree / 'debian/patches' / OURS
     patches.mkdir(parents=True)
@@ -130,9 +152,12 @@ def _install(tree, name, lines):
             line = f'debian/{OURS}/{ours.name} {line.split()[1]}'
         text += f'{line}\n'
     # Some are made from another, when the build begins
-    made_from = debian / f'{name}.in'
-    with open(made_from if made_from.exists() else debian / name, 'a',
-              encoding='utf-8') as file:
+    path = next((path for path in (debian / f'{name}.in', debian / name)
+                 if path.exists()), None)
+    if not path:
+        raise Fail(f'the packaging has no {debian / name}: its lines in '
+                   'scripts/prefaultlib/deb/build.py are for another version')
+    with open(path, 'a', encoding='utf-8') as file:
         file.write(text)
 
 
