@@ -5,17 +5,17 @@ Machine pc with slot-zap-all=on: each change of the memory map costs all mapping
 """
 import re
 import time
-from datetime import datetime
+
+from .tracelog import events
 
 MIB = 1 << 20
 # Less than is dropped: firmware's memory below 1 MiB, what firmware keeps
 NOT_OURS = 8 * MIB
 
-TIMER = re.compile(r'^(\S+)Z prefault_background_timer owed (\d+) active 1$', re.M)
+TIMER = re.compile(r'owed (\d+) active 1$')
 # What each vCPU maps on its own thread
-MAPPED = re.compile(r'^\S+Z kvm_own_thread_map CPU (\d+): .* mapped (0x\w+)',
-                    re.M)
-FINISH = re.compile(r'^(\S+)Z prefault_background_finish .* owed 0$', re.M)
+MAPPED = re.compile(r'CPU (\d+): .* mapped (0x\w+)')
+FINISH = re.compile('.* owed 0$')
 
 
 class Owing:
@@ -56,19 +56,25 @@ class Owing:
     def shares(self):
         """What each vCPU has mapped since QEMU began [bytes]: {index: bytes}."""
         shares = {}
-        for cpu, mapped in MAPPED.findall(self.machine.read(self.log)):
-            shares[int(cpu)] = shares.get(int(cpu), 0) + int(mapped, 0)
+        for _, mapped in self.found('kvm_own_thread_map', MAPPED):
+            cpu = int(mapped[1])
+            shares[cpu] = shares.get(cpu, 0) + int(mapped[2], 0)
         return shares
+
+    def found(self, event, pattern):
+        """[(seconds, match)] of the events of the name that say it."""
+        return [(at, match) for at, name, said in
+                events(self.machine.read(self.log)) if name == event
+                for match in [pattern.match(said)] if match]
 
     def seconds(self):
         """How long it takes to map all memory again, by QEMU's clock."""
         self.drop()
         self.wait()
-        said = self.machine.read(self.log)
-        begun = [when for when, owed in TIMER.findall(said)
-                 if int(owed) > self.least]
-        ended = FINISH.findall(said)
+        begun = [at for at, owed in self.found('prefault_background_timer', TIMER)
+                 if int(owed[1]) > self.least]
+        ended = [at for at, _ in self.found('prefault_background_finish', FINISH)]
         if not begun or not ended:
-            raise ValueError(f'no run in the trace: {said[-500:]}')
-        return (datetime.fromisoformat(ended[-1])
-                - datetime.fromisoformat(begun[-1])).total_seconds()
+            raise ValueError('no run in the trace: '
+                             f'{self.machine.read(self.log)[-500:]}')
+        return ended[-1] - begun[-1]

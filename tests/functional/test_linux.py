@@ -8,7 +8,7 @@ import re
 import signal
 import unittest
 
-from common import not_on_a_host
+from common import not_on_a_host, takes_qemu
 import bed
 
 BED = {'private': True}
@@ -96,6 +96,7 @@ class TestLinux(unittest.TestCase):
                 self.machine.implicit(to_shared=window)
         self.machine.unload('implicit')
 
+    @takes_qemu('10.1')
     def test_access_counts_as_shared_and_then_as_private(self):
         """Each page of the window is converted once; the guest goes on."""
         window, pages = (0x1000000, 0x1100000), 256
@@ -109,6 +110,7 @@ class TestLinux(unittest.TestCase):
         qemu.sweep()
         self.assertGreaterEqual(self.machine.implicit_changed(), pages)
 
+    @takes_qemu('10.1')
     def test_private_page_has_a_frame_when_it_is_written(self):
         qemu = self.private(wait=True)
         qemu.wait_text('READY')
@@ -120,6 +122,7 @@ class TestLinux(unittest.TestCase):
                 for address in (0x4000000, 0x4001000, 0x5000000)}
         self.assertEqual(len(pfns), 3)
 
+    @takes_qemu('10.1')
     def test_poisoned_private_page_stays_where_it_is(self):
         """A guest_memfd keeps it, so nothing else takes its place."""
         qemu = self.private(wait=True)

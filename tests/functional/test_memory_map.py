@@ -2,8 +2,8 @@
 """Prefault and QEMU's memory map: what counts, and what changes meanwhile."""
 import re
 import unittest
-from datetime import datetime
 
+from bed.tracelog import events
 from common import BedTest, MIB
 
 # A call that takes this long, made while others change memslots
@@ -121,12 +121,10 @@ class MemoryMap(BedTest):
 
     def read_trace(self, log):
         """Ends of map calls and times of memslot changes, in us."""
-        calls, changes = [], []
-        for line in self.machine.read(log).splitlines():
-            stamp, event = line.split()[:2]
-            at = datetime.fromisoformat(stamp).timestamp() * 1000000
-            (calls if event == 'kvm_pre_fault_map' else changes).append(at)
-        return sorted(calls), changes
+        found = events(self.machine.read(log))
+        return tuple(sorted(at * 1000000 for at, name, _ in found
+                            if (name == 'kvm_pre_fault_map') == is_call)
+                     for is_call in (True, False))
 
     def test_guest_migrated_away_while_held(self):
         """It may run elsewhere now: its start here is given up.

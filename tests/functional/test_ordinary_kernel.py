@@ -2,12 +2,13 @@
 """A kernel without private memory, as distributions have it."""
 import unittest
 
-from common import BedTest
+from common import BedTest, takes_qemu
 import bed
 
 
 class OrdinaryKernel(BedTest):
 
+    @takes_qemu('10.1')
     def test_vm_type_is_refused(self):
         """What is missing is named."""
         with self.assertRaisesRegex(
