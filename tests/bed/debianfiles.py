@@ -46,6 +46,7 @@ def disk():
 def _install(image):
     """Debian's packages, then an upgrade; what apt prints is in a log."""
     root = Root(SUITE, 'installed')
+    root.remove()
     root.prepare()
     root.run('apt-get', '-q', '-y', 'install', '--install-recommends', *THEIRS)
     shutil.copytree(PACKAGES, root.folder / 'packages', dirs_exist_ok=True)

@@ -39,11 +39,15 @@ def machine_of(module, kind=bed.BedMachine):
     return bed.shared(bed.HostMachine)
 
 
-def takes_qemu(version):
-    """For tests of what QEMU does since a version, '11.0' for instance."""
+def takes_qemu(version, below=None):
+    """For tests of what QEMU does since a version, '11.0' for instance, and before
+    another."""
     def parts(text):
         return [int(n) for n in text.split('.')[:2]]
-    return unittest.skipIf(parts(project.QEMU.base) < parts(version),
+    base = parts(project.QEMU.base)
+    if below and base >= parts(below):
+        return unittest.skip(f'base: QEMU {below} does it no more')
+    return unittest.skipIf(base < parts(version),
                            f'base: it takes QEMU {version} or later')
 
 

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from common import MIB
+from common import MIB, takes_qemu
 from resources import ResourceTest
 
 SIZE = 512                      # MiB
@@ -100,6 +100,7 @@ class Restore(ResourceTest):
         self.by_default('exec', True, lambda restore: self.arrives(
             restore, f'exec:cat {path}'))
 
+    @takes_qemu('10.0', below='11.1')
     def test_descriptor(self):
         """Of a file, as libvirt's restore has it."""
         path = self.saved()
