@@ -117,9 +117,9 @@ class Distributions(Machine):
     def test_source_goes_on_to_the_release_address(self):
         """Without apt that is no traceback but the next place to look."""
         self.become(FOREIGN['Fedora'])
-        upstream = SimpleNamespace(
-            title='QEMU 1.0', version='1.0', archives={'x.tar.xz': '0'},
-            project=SimpleNamespace(name='qemu', suite='sid', give='give'))
+        upstream = source.Archives(
+            SimpleNamespace(name='qemu', title='QEMU', give='give'), '1.0',
+            'sid', {'x.tar.xz': '0'})
         said = self.refused(source.find, upstream)
         self.assertRegex(said, 'no folder of archives is named.*'
                          'index is read on Debian.*no checksum is pinned')
