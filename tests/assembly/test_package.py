@@ -6,11 +6,15 @@ root and the network, and is tried by functional/test_packaged.
 """
 import shutil
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
+from unittest import mock
 
 from prefaultlib import paths
 from prefaultlib.assemble import project, tree
 from prefaultlib.deb import build, sourcepackage
+from prefaultlib.deb.root import Root
 from prefaultlib.err import Fail
 
 from pristine import VersionsTest
@@ -143,6 +147,47 @@ class Archives(unittest.TestCase):
                 PROJECTS['qemu'], 'sid', ENTRY.format(
                     name='qemu', version=VERSIONS['qemu']) +
                 ' ee 50 qemu_1.orig-keycodemapdb.tar.xz\n').check()
+
+
+class Roots(unittest.TestCase):
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for name, value in (
+                ('paths.CACHE', Path(folder.name)),
+                ('assemble.debs._address',
+                 {'Debian': 'http://m/debian'}.get),
+                ('assemble.debs.proxy', lambda: 'http://of-apt')):
+            patcher = mock.patch(f'prefaultlib.{name}', value)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+
+    def test_sources(self):
+        """What mends a release is there, from the archive that has it."""
+        said = Root('bookworm-backports', 'x')._apt_sources()
+        self.assertEqual([line.split()[2:4] for line in said.splitlines()], [
+            ['http://m/debian', 'bookworm'],
+            ['http://m/debian', 'bookworm-updates'],
+            ['http://m/debian-security', 'bookworm-security'],
+            ['http://m/debian', 'bookworm-backports']])
+
+    def test_proxy(self):
+        """The environment's, or as apt has it."""
+        for name, value in ('http_proxy', 'http://of-apt'), (
+                'HTTPS_PROXY', 'http://mine'):
+            environment = {} if name == 'http_proxy' else {name: value}
+            with mock.patch.dict('os.environ', environment, clear=True):
+                self.assertIn(f'{name}={value}',
+                              Root('trixie', 'x').command('true'))
+
+    def test_one_at_a_time(self):
+        one, other = Root('trixie', 'x'), Root('trixie', 'x')
+        one._take()
+        one._take()
+        with self.assertRaisesRegex(Fail, 'is used by another process'):
+            other._take()
+        Root('trixie', 'y')._take()
 
 
 if __name__ == '__main__':
