@@ -210,8 +210,10 @@ def package(name, pattern, suites):
 
 def module_order(tree, names):
     """The modules of the names and all they depend on, dependencies first."""
+    # Later packages have them below /usr
     files = {re.sub(r'\.ko(\.xz|\.gz)?$', '', path.name).replace('-', '_'):
-             path for path in tree.glob('lib/modules/*/kernel/**/*.ko*')}
+             path for top in ('lib', 'usr/lib')
+             for path in tree.glob(f'{top}/modules/*/kernel/**/*.ko*')}
     order = []
 
     def visit(name):
