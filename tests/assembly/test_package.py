@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from prefaultlib import paths
-from prefaultlib.assemble import project, tree
+from prefaultlib.assemble import tree
 from prefaultlib.deb import build, sourcepackage
 from prefaultlib.deb.root import Root
 from prefaultlib.err import Fail
@@ -29,11 +29,10 @@ Checksums-Sha256:
  dd 40 {name}_1.orig.tar.xz.asc
 '''
 VERSIONS = {'qemu': '1:10.0.13+ds-0+deb13u1', 'libvirt': '11.3.0-3+deb13u3'}
-PROJECTS = {one.name: one for one in project.ALL}
 
 
 def package(name, version=None, suite='trixie'):
-    return sourcepackage.SourcePackage(PROJECTS[name], suite, ENTRY.format(
+    return sourcepackage.SourcePackage(build.PROJECTS[name], suite, ENTRY.format(
         name=name, version=version or VERSIONS[name]))
 
 
@@ -144,7 +143,7 @@ class Archives(unittest.TestCase):
     def test_more_of_them(self):
         with self.assertRaisesRegex(Fail, 'more than one archive.*--release'):
             sourcepackage.SourcePackage(
-                PROJECTS['qemu'], 'sid', ENTRY.format(
+                build.PROJECTS['qemu'], 'sid', ENTRY.format(
                     name='qemu', version=VERSIONS['qemu']) +
                 ' ee 50 qemu_1.orig-keycodemapdb.tar.xz\n').check()
 

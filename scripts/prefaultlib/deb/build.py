@@ -64,14 +64,22 @@ PACKAGING = {
 }
 
 
-def build(package, release, target):
-    """Build the packages of a SourcePackage; the paths of those in target."""
-    of = package.project
-    say.step(f'{of.title} {package.version} of {package.suite} becomes '
-             f'{package.ours}')
+def prepared(release):
+    """The root that packages of a release are built in, ours from now on."""
     place = root.Root(release, 'build')
     place.prepare()
     place.install(*NEEDED)
+    return place
+
+
+def build(package, place, target):
+    """Build the packages of a SourcePackage; the paths of those in target.
+
+    place: of prepared()
+    """
+    of = package.project
+    say.step(f'{of.title} {package.version} of {package.suite} becomes '
+             f'{package.ours}')
     here = place.folder / 'build'
     shutil.rmtree(here, ignore_errors=True)
     here.mkdir()
@@ -80,17 +88,15 @@ def build(package, release, target):
     package.unpack(tree)
     sourcepackage.add_ours(package, tree, here / 'export', packaging)
     say.step('installing in the root what the build takes')
-    place.run('apt-get', '-q', '-y', '-t', release, 'build-dep',
+    place.run('apt-get', '-q', '-y', '-t', place.suite, 'build-dep',
               *([] if packaging.indep else ['--arch-only']),
               '-P', ','.join(PROFILES), './source', at='/build')
     _run_build(place, of, packaging)
     return _collect(here, target, packaging)
 
 
-def index(release, target):
+def index(place, target):
     """Make the folder of packages an archive that apt can install from."""
-    place = root.Root(release, 'build')
-    place.prepare()
     folder = place.folder / 'index'
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(target, folder, ignore=lambda _, names: [
