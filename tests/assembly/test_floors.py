@@ -41,7 +41,7 @@ FLOORS = {
         convert retention
         conversion own-thread
         attributes poison pre-fault
-        flips slot-zap slots stop
+        first-touch flips slot-zap slots stop
     ''',
     'tools/prefault': '''
         qemu-prefault

@@ -17,6 +17,9 @@
  * opt/prefault/flash it switches the flash device that holds the firmware as well.
  * Only as a kernel: firmware would switch itself off.
  *
+ * With opt/prefault/execute each sweep writes an instruction into each page and
+ * executes it, in the time that is taken.
+ *
  * Output, on the debug console (port 0x402):
  *   READY                                 with fw_cfg opt/prefault/wait only
  *   prefault-guest: sweep=1 pages=N skipped=N median=C p99=C max=C total=C
@@ -39,6 +42,7 @@ enum {
     PORT_PCI_ADDRESS = 0xcf8,
     PORT_PCI_DATA = 0xcfc,
     LOCAL_APIC = 0xfee00000,
+    INSTRUCTION_RET = 0xc3,
     WORD_IN_PAGE = 0xff8,       /* guest.ld keeps this word of our page free */
     FLASH = 0xfffff000,         /* the last sector before 4 GiB */
     VGA_HOLE_START = 0xa0000,
@@ -147,7 +151,16 @@ static void find_ram(void)
     }
 }
 
-static void sweep(u32 number)
+/* The first touch of a page */
+static void touch(volatile u32 *word, u32 number, int execute)
+{
+    *word = execute ? INSTRUCTION_RET : number;
+    if (execute) {
+        ((void (*)(void))word)();
+    }
+}
+
+static void sweep(u32 number, int execute)
 {
     u32 pages = 0, max = 0;
     u64 total = 0;
@@ -163,7 +176,7 @@ static void sweep(u32 number)
             volatile u32 *word = (volatile u32 *)(page + WORD_IN_PAGE);
             u64 before = rdtsc_ordered(), cycles;
 
-            *word = number;
+            touch(word, number, execute);
             cycles = rdtsc_ordered() - before;
             total += cycles;
             if (cycles > 0xffffffff) {
@@ -282,6 +295,7 @@ static void triple_fault(void)
 void guest_main(void)
 {
     u32 number = 0, seen = 0, flips = fw_cfg_number("opt/prefault/flips");
+    int execute = !!fw_cfg_open("opt/prefault/execute");
 
     find_ram();
     if (flips) {
@@ -299,7 +313,7 @@ void guest_main(void)
         synic_pages(fw_cfg_number("opt/prefault/synic") << 20);
     }
     for (;;) {
-        sweep(++number);
+        sweep(++number, execute);
         wait_for_go(seen++);
     }
 }

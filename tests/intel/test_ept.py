@@ -17,9 +17,13 @@ class Ept(BedTest):
 
     kind = bed.IntelMachine
 
-    def ready(self, prefault, machine='microvm'):
-        """A guest that halts before it writes: SeaBIOS starts it on pc and q35."""
-        return self.running(prefault, machine=machine, mem=f'{MIB_OF_RAM}M',
+    def ready(self, prefault, machine='microvm', *extra, more=''):
+        """A guest that halts before it writes: SeaBIOS starts it on pc and q35.
+
+        more: of -m
+        """
+        return self.running(prefault, *extra, machine=machine,
+                            mem=f'{MIB_OF_RAM}M{more}',
                             kernel=machine != 'microvm')
 
     def faults(self, qemu, what):
@@ -49,6 +53,46 @@ class Ept(BedTest):
         self.knob(NX_HUGE_PAGES, 'force')
         self.assertEqual(self.faults(self.ready('on'),
                                      'microvm, nx_huge_pages=force'), 0)
+
+    def test_execution(self):
+        """That is what such a host's guests exit for: told, and counted."""
+        execute = '-fw_cfg', 'name=opt/prefault/execute,string=1'
+        self.knob(NX_HUGE_PAGES, 'N')
+        qemu = self.ready('on', 'microvm', *execute)
+        self.assertNotIn('exits', self.query(qemu))
+        self.assertEqual(self.faults(qemu, 'executes'), 0)
+        qemu.quit()
+        self.knob(NX_HUGE_PAGES, 'force')
+        qemu = self.ready('on', 'microvm', *execute)
+        self.assertEqual(self.query(qemu)['exits'], ['execution'])
+        self.assertEqual(self.faults(qemu, 'executes, nx_huge_pages=force'),
+                         HUGE)
+
+    def test_recovery(self):
+        """What nx_huge_pages has split is dropped by KVM, and mapped again."""
+        self.knob(NX_HUGE_PAGES, 'force')
+        qemu = self.ready('on', 'microvm', '-fw_cfg',
+                          'name=opt/prefault/execute,string=1')
+        self.faults(qemu, 'before the recovery')
+
+        def recover():
+            self.knob(f'{NX_HUGE_PAGES}_recovery_ratio', 1)
+            self.knob(f'{NX_HUGE_PAGES}_recovery_period_ms', 5000)
+        self.assert_mapped_again(qemu, 'EPT, nx_huge_pages\' recovery', recover)
+
+    def test_plugged(self):
+        """A DIMM is mapped behind the running guest."""
+        qemu = self.ready('on', 'q35', more=',slots=2,maxmem=1G')
+        self.refilled(qemu)
+        before = self.query(qemu)['mapped-now']
+        qemu.qmp('object-add', qom_type='memory-backend-ram', id='mem',
+                 size=MIB_OF_RAM * MIB)
+        qemu.qmp('device_add', driver='pc-dimm', id='more', memdev='mem')
+        self.until(lambda: not self.query(qemu)['owed'], 'mapped')
+        grown = self.query(qemu)['mapped-now'] - before
+        print(f'# note: EPT, {MIB_OF_RAM} MiB plugged: {grown >> 20} MiB more '
+              f'are mapped')
+        self.assertGreater(grown, (MIB_OF_RAM - 2) * MIB)
 
     def test_lost_and_mapped_again(self):
         """KVM drops all page tables of a running guest."""

@@ -2,8 +2,7 @@
 """EPT without accessed bits: what is mapped in advance still faults, once.
 
 What KVM makes in advance there looks as if it was never used, and the first access
-has to mark it: a fault that takes no memory and is soon over.  Prefault's own
-figures do not tell.
+has to mark it: a fault that takes no memory and is soon over.
 """
 import unittest
 
@@ -33,6 +32,19 @@ class NoAccessedBits(BedTest):
             self.assertGreater(faults, HUGE)
             qemu.quit()
         self.assertLess(cycles['on'], cycles['off'] / 4)
+
+    def test_is_told(self):
+        """Before the start, and in the query."""
+        for mode in 'on', 'auto':
+            with self.subTest(mode=mode):
+                qemu = self.guest(mode)
+                self.assertIn("this host's EPT has no accessed bits",
+                              qemu.stderr)
+                qemu.qmp('cont')
+                self.completed(qemu)
+                self.assertEqual(self.query(qemu)['exits'],
+                                 ['access-tracking'])
+                qemu.quit()
 
 
 if __name__ == '__main__':

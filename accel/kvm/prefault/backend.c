@@ -18,6 +18,7 @@
 #include "system/kvm_int.h"
 #include "system/kvm-prefault.h"
 #include "convert.h"
+#include "first-touch.h"
 #include "own-thread.h"
 #include "pre-fault.h"
 #include "retention.h"
@@ -182,6 +183,7 @@ static const PrefaultBackend backend_kvm = {
     .set_up = backend_set_up,
     .begin = backend_begin,
     .map = backend_map,
+    .exits = kvm_first_touch_exits,
     .retention = backend_retention,
     .conversions = backend_conversions,
 };

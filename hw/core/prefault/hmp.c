@@ -121,6 +121,14 @@ static void hmp_owed(GString *buf, const PrefaultOwedList *owed)
     }
 }
 
+static void hmp_exits(GString *buf, const PrefaultExitList *exits)
+{
+    for (; exits; exits = exits->next) {
+        g_string_append_printf(buf, "exits:     %s\n",
+                               PrefaultExit_str(exits->value));
+    }
+}
+
 static void hmp_conversions(GString *buf, const PrefaultConversions *figures)
 {
     g_string_append_printf(buf, "converted: to private %" PRIu64 " times, %"
@@ -156,6 +164,7 @@ static HumanReadableText *hmp_info_prefault(Error **errp)
     if (info->retention) {
         hmp_retention(buf, info->retention);
     }
+    hmp_exits(buf, info->exits);
     if (info->has_owed_for) {
         hmp_owed(buf, info->owed_for);
     }

@@ -49,6 +49,8 @@ PrefaultInfo *qmp_query_prefault(Error **errp)
         info->retention = g_new0(PrefaultRetention, 1);
         info->retention->keep = prefault_options_keep();
         view.config.backend->retention(info->retention);
+        info->exits = view.config.backend->exits();
+        info->has_exits = info->exits;
     }
     if (view.config.in_use) {
         info->conversions = view.config.in_use->conversions();

@@ -91,6 +91,26 @@ static void setup_take_incoming(PrefaultConfig *config)
     }
 }
 
+static const char *const setup_exits[PREFAULT_EXIT__MAX] = {
+    [PREFAULT_EXIT_EXECUTION] =
+        "kvm.nx_huge_pages is in force: the guest exits when it first executes "
+        "code in each huge page; kvm.nx_huge_pages=off, for a host whose "
+        "guests are trusted, avoids that",
+    [PREFAULT_EXIT_ACCESS_TRACKING] =
+        "this host's EPT has no accessed bits (kvm_intel.eptad=N): the guest "
+        "exits when it first accesses each page, though all is mapped",
+};
+
+/* Of what no option of QEMU's changes the operator should know beforehand */
+static void setup_tell_exits(const PrefaultBackend *backend)
+{
+    g_autoptr(PrefaultExitList) exits = backend->exits();
+
+    for (PrefaultExitList *exit = exits; exit; exit = exit->next) {
+        warn_report("prefault: %s", setup_exits[exit->value]);
+    }
+}
+
 static void setup_machine_done(Notifier *notifier, void *data)
 {
     PrefaultConfig config = {};
@@ -124,6 +144,9 @@ static void setup_machine_done(Notifier *notifier, void *data)
     if (config.backend && !config.backend->set_up(&err)) {
         error_report_err(err);
         exit(EXIT_FAILURE);
+    }
+    if (config.backend) {
+        setup_tell_exits(config.backend);
     }
     prefault_lifecycle_set_up(config);
     prefault_managed_watch();

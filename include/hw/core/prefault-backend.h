@@ -49,6 +49,8 @@ typedef enum PrefaultVia {
  *       for @generation; sets *@mapped to the bytes done, also if it fails.
  *       Returns as @map of PrefaultOps (work.h).  Context: worker thread,
  *       without BQL.
+ * @exits: what the guest still exits for at the first touch of mapped memory;
+ *         NULL if for nothing.  Context: BQL.
  * @retention: fill in the figures of memslots that were kept, without those of
  *             owed memory.  Context: BQL.
  * @conversions: the figures of conversions between private and shared memory,
@@ -63,6 +65,7 @@ typedef struct PrefaultBackend {
     int (*map)(const GPtrArray *vcpus, PrefaultVia via, unsigned worker,
                unsigned generation, hwaddr gpa, uint64_t size,
                uint64_t *mapped);
+    PrefaultExitList *(*exits)(void);
     void (*retention)(PrefaultRetention *figures);
     PrefaultConversions *(*conversions)(void);
 } PrefaultBackend;
