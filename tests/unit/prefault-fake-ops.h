@@ -59,6 +59,7 @@ struct Fake {
     unsigned in_map;
 
     uint8_t absent[PAGES];      /* the host has them not; set before the run */
+    bool untold[PAGES];         /* whether a page is there is not told */
 
     QemuMutex lock;             /* protects the marks */
     uint8_t in_work[PAGES];     /* between begin and end */
@@ -230,6 +231,9 @@ static uint64_t fake_present(void *opaque, const PrefaultChunk *chunk,
     uint64_t page = first;
 
     g_assert_true(chunk->present_only);
+    if (f->untold[first]) {
+        return 0;
+    }
     while (page < end && f->absent[page] == f->absent[first]) {
         page++;
     }

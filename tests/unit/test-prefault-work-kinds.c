@@ -85,6 +85,22 @@ static void test_only_what_is_present_is_mapped(void)
     }
 }
 
+/* The host may fail to say what is there, and tell the next time */
+static void test_what_nobody_can_tell_is_for_later(void)
+{
+    g_autoptr(Fake) f = fake_new_present_only();
+
+    f->untold[CHUNK / PAGE] = true;
+    g_assert_cmpint(fake_run(f, 1), ==, PREFAULT_OUTCOME_COMPLETED);
+    assert_progress(f, 0, GUEST - CHUNK, 0);
+    for (unsigned page = 0; page < PAGES; page++) {
+        bool untold = page / (CHUNK / PAGE) == 1;
+
+        g_assert_cmpuint(f->told_mapped[page], ==, !untold);
+        g_assert_false(f->told_never[page]);
+    }
+}
+
 /* The second chunk was returned, a part of it is still there; the third is */
 static PrefaultKnowledge know_two_chunks(void *opaque,
                                          const PrefaultChunk *chunk)
@@ -317,6 +333,7 @@ int main(int argc, char **argv)
     ADD("unpopulated/private", test_private_is_mapped_alone);
     ADD("unpopulated/private-poisoned", test_poisoned_private_page_is_left_out);
     ADD("unpopulated/present", test_only_what_is_present_is_mapped);
+    ADD("unpopulated/untold", test_what_nobody_can_tell_is_for_later);
     ADD("known", test_known_chunks);
     ADD("unpopulated/present-poisoned",
         test_bad_page_among_present_ones_is_left_out);

@@ -43,7 +43,7 @@ struct pm_scan_arg {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
 #endif
 
-/* /proc/self/pagemap, or -1: then PAGEMAP_SCAN fails and no page is present */
+/* /proc/self/pagemap, or -1 */
 static int residency_pagemap = -1;
 
 bool prefault_residency_set_up(void)
@@ -53,8 +53,8 @@ bool prefault_residency_set_up(void)
     return residency_pagemap >= 0;
 }
 
-bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same,
-                               bool *anonymous)
+bool prefault_residency_extent(void *host, uint64_t size, bool *present,
+                               uint64_t *same, bool *anonymous)
 {
     struct page_region found = {};
     struct pm_scan_arg scan = {
@@ -67,16 +67,14 @@ bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same,
         .category_inverted = PAGE_IS_PFNZERO,
         .return_mask = PAGE_IS_PRESENT | PAGE_IS_FILE,
     };
+    int regions = ioctl(residency_pagemap, PAGEMAP_SCAN, &scan);
 
-    *same = size;
-    if (ioctl(residency_pagemap, PAGEMAP_SCAN, &scan) <= 0) {
+    if (regions < 0) {
         return false;
     }
-    if (found.start > scan.start) {
-        *same = found.start - scan.start;
-        return false;
-    }
-    *same = found.end - scan.start;
+    *present = regions && found.start == scan.start;
+    *same = *present ? found.end - scan.start
+            : regions ? found.start - scan.start : size;
     *anonymous = !(found.categories & PAGE_IS_FILE);
     return true;
 }

@@ -17,7 +17,7 @@
  *
  * Context: BQL, once.
  *
- * Returns: false if there is none: then no page is taken to be present.
+ * Returns: false if there is none: then nobody can tell.
  */
 bool prefault_residency_set_up(void);
 
@@ -25,14 +25,15 @@ bool prefault_residency_set_up(void);
  * prefault_residency_extent: is memory present, and not the shared zero page?
  * @host: host address, a multiple of the page size
  * @size: bytes, likewise, not 0
+ * @present: filled with the answer
  * @same: filled with the bytes from @host on for which the answer is the same
  * @anonymous: if it is present, set to whether it belongs to no file
  *
  * Context: any thread.
  *
- * Returns: true if so.
+ * Returns: false if the host does not tell: nothing is filled in.
  */
-bool prefault_residency_extent(void *host, uint64_t size, uint64_t *same,
-                               bool *anonymous);
+bool prefault_residency_extent(void *host, uint64_t size, bool *present,
+                               uint64_t *same, bool *anonymous);
 
 #endif /* HW_CORE_PREFAULT_RESIDENCY_H */

@@ -144,8 +144,10 @@ static uint64_t steps_present(void *opaque, const PrefaultChunk *chunk,
     PrefaultChunk first = *chunk;
     bool anonymous;
 
-    *present = prefault_residency_extent(chunk->host, chunk->size, &first.size,
-                                         &anonymous);
+    if (!prefault_residency_extent(chunk->host, chunk->size, present,
+                                   &first.size, &anonymous)) {
+        return 0;
+    }
     if (*present && anonymous && steps->may_write) {
         steps_populate(steps, &first);
     }

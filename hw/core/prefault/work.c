@@ -269,6 +269,13 @@ static void work_map_present(PrefaultWork *work, unsigned worker,
         bool present;
 
         size = work->ops->present(work->opaque, &rest, &present);
+        if (!size && returned) {
+            work_skip(work, PREFAULT_SKIP_REASON_RETURNED, &rest);
+            return;
+        } else if (!size) {
+            work_leave_for_later(work, &rest);
+            return;
+        }
         rest.size = size;
         if (present && returned) {
             work_account(work, &work->tally.progress.populated, &rest);

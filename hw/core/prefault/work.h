@@ -39,8 +39,8 @@ typedef enum PrefaultKnowledge {
  *       set.  NULL likewise.
  * @present: for a chunk of which only present pages are mapped: sets *@present
  *           for its first bytes, and returns the number of bytes for which that
- *           holds.  It may make them writable.  NULL if the plan has no such
- *           chunk.
+ *           holds, or 0 if nobody can tell now: the rest is left for later.
+ *           It may make them writable.  NULL if the plan has no such chunk.
  * @populate: make @chunk's host memory present and writable.  Not called for
  *            private memory, which has none.  Returns 0 or -errno: -EINTR and
  *            -EAGAIN are tried again, -EHWPOISON leads to smaller pieces until
