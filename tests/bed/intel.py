@@ -14,7 +14,7 @@ from pathlib import Path
 
 from prefaultlib import made, paths
 
-from . import artifacts
+from . import artifacts, linuxfiles
 from .emulated import Emulated
 from .knobs import Knobs
 from .link import BedError
@@ -65,15 +65,17 @@ debug: action=ignore
 class IntelMachine(Knobs, Emulated, Machine):
     """L1: a Debian kernel with kvm-intel and EPT, emulated by Bochs.
 
-    mem:   L1's memory in MiB
-    eptad: EPT has accessed and dirty bits
+    mem:     L1's memory in MiB
+    eptad:   EPT has accessed and dirty bits
+    private: with a kernel of our own build, as BedMachine
+    linux:   a Linux to run as a guest is there, see linuxfiles
     """
 
     kind = 'intel'
 
-    def __init__(self, mem=1024, eptad=True):
+    def __init__(self, mem=1024, eptad=True, private=False, linux=False):
         check_programs()
-        image = disc([] if eptad else ['kvm_intel.eptad=0'])
+        image = disc([] if eptad else ['kvm_intel.eptad=0'], private, linux)
         self.prepare()
         try:
             with socket.create_server(('127.0.0.1', 0)) as server:
@@ -118,14 +120,15 @@ def check_programs():
             artifacts.skip(f'no {path}', PACKAGES)
 
 
-def disc(arguments):
+def disc(arguments, private, linux):
     """Make the CD that L1 boots from; its path.
 
     arguments: more of the kernel's
     """
-    image, modules = artifacts.kernel(loaded=('kvm-intel',))
-    root = artifacts.initramfs({name: without_symbols(path) for name, path in
-                                modules.items() if 'extra' not in name})
+    image, modules = artifacts.kernel(private, loaded=('kvm-intel',))
+    root = artifacts.initramfs(
+        {name: without_symbols(path) for name, path in modules.items()
+         if 'extra' not in name}, more=linuxfiles.files() if linux else None)
     line = ' '.join([*KERNEL_ARGUMENTS, *arguments])
     path = root.with_suffix(f'.{made.digest([], [line])[:8]}.iso')
     made.ensure(path, made.digest([image, root], [line]),
