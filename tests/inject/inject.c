@@ -9,14 +9,15 @@
  *
  *     CALL:SELECTOR[/ARGUMENT][:KEY=VALUE...]
  *
- *   CALL      ioctl, madvise, fallocate, sched_setaffinity,
- *             pthread_setaffinity_np, set_mempolicy
- *   SELECTOR  ioctl: the request, madvise: the advice, fallocate: the mode;
- *             a name of the table below, a number, or '*' for all
+ *   CALL      a name of rules.c's call_names
+ *   SELECTOR  ioctl: the request, madvise: the advice, fallocate: the mode,
+ *             syscall: the number, set_mempolicy, get_mempolicy and mbind: the
+ *             mode or the flags; a name of rules.c's selectors, a number, or
+ *             '*' for all.  open: how the path begins, or '*'.
  *   ARGUMENT  a number.  ioctl: the third argument itself, of KVM_ENABLE_CAP the
  *             capability, of KVM_SET_MEMORY_ATTRIBUTES the attributes, of
  *             KVM_GET_MSRS and KVM_SET_MSRS the first register's number;
- *             madvise and fallocate: the length
+ *             madvise, fallocate and mmap: the length
  *   errno=E   fail with E (name or number) without calling; 0: pretend
  *             success without calling
  *   return=N  return N without calling
@@ -41,8 +42,8 @@
  * happens, as "inject: RULE: made up", on standard error.  A rule that cannot
  * be understood ends the program with status 2 before its main().
  *
- * Only calls through the dynamic linker are seen: not syscall(), not libc's
- * own, not those of a static program.
+ * Only calls through the dynamic linker are seen: not libc's own, not those of a
+ * static program.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -56,6 +57,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../agent/kvm-pre-fault.h"
@@ -218,11 +221,96 @@ int fallocate(int fd, int mode, off_t offset, off_t length)
     return fallocate64(fd, mode, offset, length);
 }
 
-int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
-{
-    const struct rule *rule = rules_apply(CALL_SCHED_SETAFFINITY, 0, 0, -1);
+/* Those of which nothing matters but that they are made */
+#define INTERPOSE(type, name, call, selector, argument, parameters, arguments) \
+    type name parameters \
+    { \
+        const struct rule *rule = rules_apply(call, (unsigned long)(selector), \
+                                              argument, -1); \
+        \
+        return rule ? (type)rule_result(rule) : REAL(name) arguments; \
+    }
 
-    return rule ? rule_result(rule) : REAL(sched_setaffinity)(pid, size, set);
+INTERPOSE(int, sched_setaffinity, CALL_SCHED_SETAFFINITY, 0, 0,
+          (pid_t pid, size_t size, const cpu_set_t *set), (pid, size, set))
+INTERPOSE(int, sched_getaffinity, CALL_SCHED_GETAFFINITY, 0, 0,
+          (pid_t pid, size_t size, cpu_set_t *set), (pid, size, set))
+INTERPOSE(int, setpriority, CALL_SETPRIORITY, 0, 0,
+          (__priority_which_t which, id_t who, int value),
+          (which, who, value))
+INTERPOSE(int, mincore, CALL_MINCORE, 0, size,
+          (void *address, size_t size, unsigned char *pages),
+          (address, size, pages))
+INTERPOSE(long, set_mempolicy, CALL_SET_MEMPOLICY, mode, 0,
+          (int mode, const unsigned long *nodes, unsigned long bits),
+          (mode, nodes, bits))
+INTERPOSE(long, get_mempolicy, CALL_GET_MEMPOLICY, flags, 0,
+          (int *mode, unsigned long *nodes, unsigned long bits, void *address,
+           unsigned long flags), (mode, nodes, bits, address, flags))
+INTERPOSE(long, mbind, CALL_MBIND, mode, size,
+          (void *address, unsigned long size, int mode,
+           const unsigned long *nodes, unsigned long bits, unsigned int flags),
+          (address, size, mode, nodes, bits, flags))
+INTERPOSE(int, timer_create, CALL_TIMER_CREATE, 0, 0,
+          (clockid_t clock, struct sigevent *event, timer_t *timer),
+          (clock, event, timer))
+INTERPOSE(ssize_t, pread64, CALL_PREAD, 0, size,
+          (int fd, void *buffer, size_t size, off64_t offset),
+          (fd, buffer, size, offset))
+INTERPOSE(void *, mmap64, CALL_MMAP, 0, size,
+          (void *address, size_t size, int protection, int flags, int fd,
+           off64_t offset), (address, size, protection, flags, fd, offset))
+
+long syscall(long number, ...)
+{
+    const struct rule *rule = rules_apply(CALL_SYSCALL, number, 0, -1);
+    long a[6];
+    va_list args;
+
+    va_start(args, number);
+    for (int i = 0; i < 6; i++) {
+        a[i] = va_arg(args, long);
+    }
+    va_end(args);
+    return rule ? rule_result(rule) : REAL(syscall)(number, a[0], a[1], a[2],
+                                                    a[3], a[4], a[5]);
+}
+
+/* The mode is there, or is not looked at */
+static int open_any(const char *path, int flags, va_list args)
+{
+    const struct rule *rule = rules_apply(CALL_OPEN, (unsigned long)path, 0, -1);
+    int mode = va_arg(args, int);
+
+    return rule ? (int)rule_result(rule) : REAL(open64)(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list args;
+    int fd;
+
+    va_start(args, flags);
+    fd = open_any(path, flags, args);
+    va_end(args);
+    return fd;
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list args;
+    int fd;
+
+    va_start(args, flags);
+    fd = open_any(path, flags, args);
+    va_end(args);
+    return fd;
+}
+
+/* These return their error number instead of setting errno */
+static int error_of(const struct rule *rule)
+{
+    return rule->error ? rule->error : (int)rule->result;
 }
 
 int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *set)
@@ -230,14 +318,15 @@ int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t *set)
     const struct rule *rule = rules_apply(CALL_PTHREAD_SETAFFINITY_NP, 0, 0,
                                           -1);
 
-    /* this one returns its error number instead of setting errno */
-    return rule ? (rule->error ? rule->error : (int)rule->result)
+    return rule ? error_of(rule)
                 : REAL(pthread_setaffinity_np)(thread, size, set);
 }
 
-long set_mempolicy(int mode, const unsigned long *nodes, unsigned long bits)
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                   void *(*begin)(void *), void *opaque)
 {
-    const struct rule *rule = rules_apply(CALL_SET_MEMPOLICY, mode, 0, -1);
+    const struct rule *rule = rules_apply(CALL_PTHREAD_CREATE, 0, 0, -1);
 
-    return rule ? rule_result(rule) : REAL(set_mempolicy)(mode, nodes, bits);
+    return rule ? error_of(rule)
+                : REAL(pthread_create)(thread, attributes, begin, opaque);
 }

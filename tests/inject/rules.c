@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,7 +23,9 @@
 
 static const char *const call_names[CALLS] = {
     "ioctl", "madvise", "fallocate", "sched_setaffinity",
-    "pthread_setaffinity_np", "set_mempolicy",
+    "pthread_setaffinity_np", "set_mempolicy", "get_mempolicy", "mbind",
+    "mincore", "mmap", "open", "pread", "pthread_create", "sched_getaffinity",
+    "setpriority", "syscall", "timer_create",
 };
 
 #define NAME(call, number) { call, #number, (unsigned int)(number) }
@@ -46,14 +49,21 @@ static const struct {
     NAME(CALL_IOCTL, KVM_SET_SREGS2),
     NAME(CALL_IOCTL, KVM_GET_MSRS),
     NAME(CALL_IOCTL, KVM_SET_MSRS),
+    NAME(CALL_IOCTL, KVM_GET_NESTED_STATE),
+    NAME(CALL_IOCTL, KVM_GET_VCPU_EVENTS),
+    NAME(CALL_IOCTL, KVM_GET_STATS_FD),
+    { CALL_IOCTL, "PAGEMAP_SCAN", 0xc0606610 },
     { CALL_MADVISE, "MADV_POPULATE_READ", 22 },
     { CALL_MADVISE, "MADV_POPULATE_WRITE", 23 },
     NAME(CALL_MADVISE, MADV_HUGEPAGE),
     NAME(CALL_MADVISE, MADV_DONTNEED),
     NAME(CALL_MADVISE, MADV_REMOVE),
+    NAME(CALL_MADVISE, MADV_UNMERGEABLE),
     /* Linux takes no hole without the other flag */
     { CALL_FALLOCATE, "FALLOC_FL_PUNCH_HOLE",
       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
+    { CALL_SYSCALL, "io_uring_setup", SYS_io_uring_setup },
+    { CALL_SYSCALL, "io_uring_register", SYS_io_uring_register },
 };
 
 enum { MAX_RULES = 64 };
@@ -93,7 +103,7 @@ static int error_number(const char *rule, const char *text)
 
 static void parse_selector(struct rule *rule, char *text)
 {
-    char *argument = strchr(text, '/');
+    char *argument = rule->call == CALL_OPEN ? NULL : strchr(text, '/');
 
     if (argument) {
         *argument++ = 0;
@@ -108,7 +118,9 @@ static void parse_selector(struct rule *rule, char *text)
             return;
         }
     }
-    if (!rule->any) {
+    if (rule->call == CALL_OPEN) {
+        rule->selector = (unsigned long)text;
+    } else if (!rule->any) {
         rule->selector = number(rule->text, text);
     }
 }
@@ -231,13 +243,23 @@ __attribute__((destructor)) static void inject_end(void)
     }
 }
 
+static int is_selected(const struct rule *rule, unsigned long selector)
+{
+    const char *beginning = (const char *)rule->selector;
+
+    return rule->any ||
+           (rule->call == CALL_OPEN
+            ? !strncmp((const char *)selector, beginning, strlen(beginning))
+            : rule->selector == selector);
+}
+
 /* Count the call for @rule; tell whether the rule applies to it. */
 static int rule_hit(struct rule *rule, enum call call,
                     unsigned long selector, unsigned long argument, int vcpu)
 {
     unsigned long n;
 
-    if (rule->call != call || (!rule->any && rule->selector != selector) ||
+    if (rule->call != call || !is_selected(rule, selector) ||
         (rule->has_argument && rule->argument != argument) ||
         (rule->vcpu != -1 && rule->vcpu != vcpu) ||
         (rule->when && access(rule->when, F_OK))) {

@@ -19,6 +19,17 @@ enum call {
     CALL_SCHED_SETAFFINITY,
     CALL_PTHREAD_SETAFFINITY_NP,
     CALL_SET_MEMPOLICY,
+    CALL_GET_MEMPOLICY,
+    CALL_MBIND,
+    CALL_MINCORE,
+    CALL_MMAP,
+    CALL_OPEN,
+    CALL_PREAD,
+    CALL_PTHREAD_CREATE,
+    CALL_SCHED_GETAFFINITY,
+    CALL_SETPRIORITY,
+    CALL_SYSCALL,
+    CALL_TIMER_CREATE,
     CALLS,
 };
 
@@ -34,7 +45,7 @@ struct fabricated_exit {
  * @text: as it was given
  * @when: the rule rests while this file is not there; NULL: it never rests
  * @vcpu: only of the vCPU with this number; -1: whatever the vCPU
- * @any: whatever the selector; else only @selector
+ * @any: whatever the selector; else only @selector, for open a path's beginning
  * @has_argument: only if the argument is @argument, too
  * @decides: errno= or return= was given: the call is not made
  * @error: what errno is then; 0: the result is @result
@@ -58,7 +69,8 @@ struct rule {
 /**
  * rules_apply: count a call, and sleep as long as its rules say
  * @call: which function of libc
- * @selector: what it is asked for: ioctl's request, madvise's advice, ...
+ * @selector: what it is asked for: ioctl's request, madvise's advice, open's
+ *            path, ...
  * @argument: what else a rule can ask for
  * @vcpu: the number of the vCPU that is asked; -1: it is none
  *
