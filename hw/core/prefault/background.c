@@ -67,15 +67,15 @@ static void background_wake_at_rest(unsigned rest_ms)
                            (int64_t)rest_ms * RESTS_MAX)));
 }
 
-/* Memory that the run did not map stays owed.  Returns its figures. */
-static PrefaultFigures background_close(void)
+/* Memory that the run did not map stays owed.  Returns how it ended. */
+static PrefaultOutcome background_close(PrefaultFigures *figures)
 {
     PrefaultOutcome outcome = prefault_run_close(background.run);
-    PrefaultFigures figures = prefault_run_figures(background.run);
 
+    *figures = prefault_run_figures(background.run);
     background.active = false;
-    background.finished(outcome, &figures, prefault_run_error(background.run));
-    return figures;
+    background.finished(outcome, figures, prefault_run_error(background.run));
+    return outcome;
 }
 
 /* As long as it is owed nobody looks for what the host takes away */
@@ -100,16 +100,17 @@ static void background_wake_after_run(bool moved)
 static void background_finish(void)
 {
     PrefaultFigures figures;
+    PrefaultOutcome outcome = background_close(&figures);
     uint64_t owed;
 
-    figures = background_close();
     background.stuck = !figures.progress.mapped;
     if (prefault_run_is_refused(&figures)) {
         background_give_up_plugged();
     }
     owed = background_owed();
     trace_prefault_background_finish(figures.progress.mapped, owed);
-    prefault_watch_remapped(figures.progress.mapped == figures.total);
+    prefault_watch_remapped(outcome == PREFAULT_OUTCOME_COMPLETED &&
+                            figures.progress.mapped == figures.total);
     /* A change of the memory map may have set the timer already: leave it */
     if (owed && !timer_pending(background.timer)) {
         background_wake_after_run(figures.progress.mapped);
@@ -192,8 +193,10 @@ void prefault_background_pause(void)
 {
     assert(bql_locked());
     if (background.active) {
+        PrefaultFigures figures;
+
         prefault_run_cancel(background.run);
-        background_close();
+        background_close(&figures);
         timer_mod(background.timer, background_now_ms() + PAUSE_MAX_MS);
     }
 }

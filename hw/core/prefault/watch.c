@@ -60,6 +60,7 @@ static struct {
     int64_t pause_ns;           /* how long there is none after that */
     uint64_t before;            /* @mapped then */
     bool complete;              /* it has mapped all memory */
+    bool left_out;              /* one of its runs has left memory out */
     PrefaultLosses losses;
 } watch;
 
@@ -136,6 +137,7 @@ static int64_t watch_try(void)
     watch.tried_ns = now;
     watch.before = watch.mapped;
     watch.complete = false;
+    watch.left_out = false;
     watch.torn = false;
     watch.lost();
     return LOOK_SOON_MS * SCALE_MS;
@@ -271,7 +273,8 @@ bool prefault_watch_stop(void)
 void prefault_watch_remapped(bool complete)
 {
     assert(bql_locked());
-    watch.complete = complete;
+    watch.left_out |= !complete;
+    watch.complete = !watch.left_out;
 }
 
 void prefault_watch_changing(void)

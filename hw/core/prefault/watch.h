@@ -56,8 +56,11 @@ void prefault_watch_start(void);
 bool prefault_watch_stop(void);
 
 /**
- * prefault_watch_remapped: what is owed has been worked through
+ * prefault_watch_remapped: a run for what is owed is over
  * @complete: all of it was there, and is mapped
+ *
+ * Several runs may be needed to map all memory again: only if none of them has
+ * left anything out, what is missing then is not ours.
  *
  * Context: BQL.
  */
