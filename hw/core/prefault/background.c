@@ -152,9 +152,17 @@ static void background_timer(void *opaque)
     }
 }
 
-/* The host has taken mappings: nobody knows where */
+/*
+ * The host has taken mappings: nobody knows where.  A run that has settled all
+ * that it knew of, but has not ended, must neither settle nor forgive any of
+ * what is owed now.
+ */
 static void background_lost(void)
 {
+    if (background.active) {
+        prefault_gate_close();
+        prefault_run_invalidate(background.run);
+    }
     prefault_owe_all(PREFAULT_OWED_REASON_LOST, PAUSE_MS);
 }
 
