@@ -8,6 +8,8 @@
 #include "qemu/main-loop.h"
 #include "attempt.h"
 
+static QLIST_HEAD(, PrefaultAttempt) attempts_under_way =
+    QLIST_HEAD_INITIALIZER(attempts_under_way);
 static QLIST_HEAD(, PrefaultAttempt) attempts_left_behind =
     QLIST_HEAD_INITIALIZER(attempts_left_behind);
 
@@ -45,6 +47,7 @@ PrefaultAttempt *prefault_attempt_new(void (*done)(void))
 
     assert(bql_locked());
     attempt->done = done;
+    QLIST_INSERT_HEAD(&attempts_under_way, attempt, next);
     if (done) {
         attempt->steps.done = aio_bh_new_guarded(
             iohandler_get_aio_context(), attempt_done, attempt, NULL);
@@ -61,11 +64,38 @@ void prefault_attempt_release(PrefaultAttempt *attempt)
         prefault_engine_workers(attempt->engine, &busy);
     }
     attempt->done = NULL;
+    QLIST_REMOVE(attempt, next);
     if (busy) {
         QLIST_INSERT_HEAD(&attempts_left_behind, attempt, next);
     } else {
         attempt_free(attempt);
     }
+}
+
+static bool attempt_plans(const PrefaultAttempt *attempt, hwaddr start,
+                          hwaddr end)
+{
+    for (guint i = 0; attempt->debts && i < attempt->debts->len; i++) {
+        PrefaultDebt *debt = &g_array_index(attempt->debts, PrefaultDebt, i);
+
+        if (debt->start < end && debt->end > start) {
+            return true;
+        }
+    }
+    return !attempt->debts;
+}
+
+bool prefault_attempt_plans(hwaddr start, uint64_t size)
+{
+    PrefaultAttempt *attempt;
+
+    assert(bql_locked());
+    QLIST_FOREACH(attempt, &attempts_under_way, next) {
+        if (attempt_plans(attempt, start, start + size)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 unsigned prefault_attempt_workers_left_behind(void)

@@ -23,8 +23,8 @@
  * @steps: shared with the workers
  * @engine: the workers; NULL: nothing was begun
  * @memory: the plan
- * @debts: it is to settle these; NULL: none
- * @next: of those that are left behind
+ * @debts: it is to settle these, sorted; NULL: its plan is of all memory
+ * @next: of those that are under way, or of those that are left behind
  *
  * All fields but what @steps points to are protected by the BQL.
  */
@@ -55,6 +55,19 @@ PrefaultAttempt *prefault_attempt_new(void (*done)(void));
  * Context: BQL.  Waits for no worker.
  */
 void prefault_attempt_release(PrefaultAttempt *attempt);
+
+/**
+ * prefault_attempt_plans: may some memory be in a plan?
+ * @start: guest address
+ * @size: bytes
+ *
+ * Of an attempt that was not released yet.
+ *
+ * Context: BQL.
+ *
+ * Returns: true if so.
+ */
+bool prefault_attempt_plans(hwaddr start, uint64_t size);
 
 /**
  * prefault_attempt_workers_left_behind: workers of attempts that are over

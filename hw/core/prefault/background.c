@@ -18,6 +18,7 @@
 #include "hw/core/prefault.h"
 #include "system/cpus.h"
 #include "hw/core/prefault-compat.h"
+#include "attempt.h"
 #include "background.h"
 #include "gate.h"
 #include "memory.h"
@@ -321,12 +322,17 @@ void prefault_returned(RAMBlock *rb, uint64_t offset, uint64_t size)
     }
 }
 
+/*
+ * Memory that is not owed any more may be in plans all the same: one run has
+ * settled it, and the worker of another is at it
+ */
 bool prefault_withdrawing(hwaddr start, uint64_t size)
 {
     assert(bql_locked());
     prefault_watch_change();
     if (!background.started ||
-        !prefault_ledger_overlaps(background.ledger, start, size)) {
+        (!prefault_ledger_overlaps(background.ledger, start, size) &&
+         !prefault_attempt_plans(start, size))) {
         return false;
     }
     prefault_gate_close();

@@ -180,7 +180,8 @@ void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms);
  *
  * Context: BQL.
  *
- * Returns: true if some of it was owed: a worker may have been at it.
+ * Returns: true if some of it was owed, or in a plan: a worker may have been at
+ * it.
  */
 bool prefault_withdrawing(hwaddr start, uint64_t size);
 
