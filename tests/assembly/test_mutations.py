@@ -11,7 +11,7 @@ from prefaultlib.assemble import project, tree
 
 LIST = paths.ROOT / 'tests/mutations'
 TEST_FILES = {'unit': 'unit/{}.c', 'qtest': 'qtest/{}.c',
-              'functional': 'functional/{}.py'}
+              'functional': 'functional/{}.py', 'model': 'model/{}.pml'}
 
 
 def mutations():
@@ -20,8 +20,10 @@ def mutations():
 
 
 def source_of(mutation):
-    """The file that it changes: ours, or of the assembled tree; None: there is no
+    """The file that it changes: a model, ours, or of the assembled tree; None: there is no
     such tree."""
+    if mutation['suite'] == 'model':
+        return paths.ROOT / mutation['file']
     of = project.LIBVIRT if mutation['suite'] == 'libvirt' else project.QEMU
     assembled = tree.Tree(of).path
     return tree.overlay_files(of).get(mutation['file']) or (
@@ -29,8 +31,10 @@ def source_of(mutation):
 
 
 def names_test(text, test):
-    """Whether a file has the test: Class.test_name, or a path's end, as GLib's
+    """Whether a file has the test: a property of a model, Class.test_name, or a path's end, as GLib's
     tests are named below their program's own beginning."""
+    if f'\nltl {test} ' in text:
+        return True
     if '.' in test:
         name, _, method = test.partition('.')
         return f'class {name}(' in text and f'def {method}(' in text

@@ -13,6 +13,7 @@ from . import debs, system
 
 SOURCE = 'to put source trees together'
 BUILD = 'to build QEMU'
+MODEL = 'to search the models of races'
 BED = 'for the test bed'
 INTEL = "for Intel's test bed"
 LINUX = "for the bed's own Linux"
@@ -26,6 +27,7 @@ PACKAGES = {
     BUILD: 'gcc make ninja-build pkg-config libglib2.0-dev libfdt-dev '
            'zlib1g-dev device-tree-compiler flex bison python3-venv ccache '
            'libc6-dev libseccomp-dev libnuma-dev libpmem-dev',
+    MODEL: 'spin gcc libc6-dev',
     BED: 'busybox-static cpio kmod e2fsprogs util-linux seabios '
          'qemu-system-data',
     INTEL: 'bochs bochs-term bochsbios vgabios grub-pc-bin xorriso',
@@ -51,8 +53,9 @@ SPECIAL = (FULL, ROOT)
 DEMO = (SOURCE, BUILD, BED)
 # What is looked for where packages have other names
 PROGRAMS = {SOURCE: ('patch', 'tar', 'xz', 'bzip2', 'git'),
-            BUILD: ('gcc', 'make', 'ninja', 'pkg-config')}
-LIBRARIES = {SOURCE: (),
+            BUILD: ('gcc', 'make', 'ninja', 'pkg-config'),
+            MODEL: ('spin', 'gcc')}
+LIBRARIES = {SOURCE: (), MODEL: (),
              BUILD: ('glib-2.0', 'zlib', 'libseccomp', 'numa', 'libpmem')}
 
 

@@ -19,6 +19,7 @@ from ..build.variants import assembled, configured, installed
 from ..err import Fail
 from . import compare, functional
 from . import libvirt as libvirt_tests
+from . import model as models
 from . import qemu as qemu_tests
 from .tap import Program
 
@@ -117,6 +118,10 @@ def assembly(results, _options, chosen):
 def unit(results, _options, chosen):
     wanted = programs_of(qemu.UNIT_TESTS, chosen)
     c_programs(results, build('default', wanted), wanted, UNIT_TIMEOUT)
+
+
+def model(results, _options, chosen):
+    models.run(results, chosen)
 
 
 def sanitizers(results, _options, _chosen):
@@ -262,6 +267,9 @@ ROWS = (
     Suite('unit', 'the C code by itself, with fake operations and made-up hosts',
           unit, qemu_packages, '3 min (warm 1), 1 GiB, 2 GiB of disk',
           files=lambda: stems(qemu.UNIT_TESTS)),
+    Suite('model', 'races that the design excludes: models that spin searches, also '
+          'broken on purpose', model, lambda _: (packages.MODEL,),
+          '1 min, 1 GiB', files=models.names),
     Suite('sanitizers', 'the unit tests with ASan and UBSan, those with threads '
           'with TSan', sanitizers, qemu_packages,
           '6 min (warm 2), 1 GiB, 1 GiB of disk'),
