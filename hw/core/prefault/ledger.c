@@ -5,14 +5,25 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/interval-tree.h"
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "hw/core/prefault-backend.h"
 #include "ledger.h"
 
+/*
+ * A debt in the tree.  There may be as many as the guest has pages that lie
+ * apart: nothing here looks at all of them to find one.
+ */
+typedef struct LedgerDebt {
+    IntervalTreeNode node;
+    PrefaultOwedReason reason;
+} LedgerDebt;
+
 struct PrefaultLedger {
     QemuMutex lock;             /* protects the rest */
-    GArray *debts;              /* of PrefaultDebt, sorted, not overlapping */
+    IntervalTreeRoot debts;     /* of LedgerDebt, not overlapping */
+    guint nr_debts;
     uint64_t owed[PREFAULT_OWED_REASON__MAX];
     uint64_t mapped[PREFAULT_OWED_REASON__MAX];
 };
@@ -22,69 +33,94 @@ PrefaultLedger *prefault_ledger_new(void)
     PrefaultLedger *ledger = g_new0(PrefaultLedger, 1);
 
     qemu_mutex_init(&ledger->lock);
-    ledger->debts = g_array_new(false, false, sizeof(PrefaultDebt));
     return ledger;
+}
+
+/* The first debt in [@start, @end), or NULL */
+static LedgerDebt *ledger_first(PrefaultLedger *ledger, hwaddr start,
+                                hwaddr end)
+{
+    IntervalTreeNode *node = start < end
+        ? interval_tree_iter_first(&ledger->debts, start, end - 1) : NULL;
+
+    return node ? container_of(node, LedgerDebt, node) : NULL;
+}
+
+/* The one behind @debt, or NULL */
+static LedgerDebt *ledger_next(LedgerDebt *debt)
+{
+    IntervalTreeNode *node = interval_tree_iter_next(&debt->node, 0, HWADDR_MAX);
+
+    return node ? container_of(node, LedgerDebt, node) : NULL;
+}
+
+static PrefaultDebt ledger_range(const LedgerDebt *debt)
+{
+    return (PrefaultDebt) { .start = debt->node.start,
+                            .end = debt->node.last + 1,
+                            .reason = debt->reason };
+}
+
+/* Returns what @debt was; it is freed */
+static PrefaultDebt ledger_remove(PrefaultLedger *ledger, LedgerDebt *debt)
+{
+    PrefaultDebt range = ledger_range(debt);
+
+    interval_tree_remove(&debt->node, &ledger->debts);
+    ledger->nr_debts--;
+    ledger->owed[range.reason] -= range.end - range.start;
+    g_free(debt);
+    return range;
+}
+
+static void ledger_remove_all(PrefaultLedger *ledger)
+{
+    LedgerDebt *debt;
+
+    while ((debt = ledger_first(ledger, 0, HWADDR_MAX))) {
+        ledger_remove(ledger, debt);
+    }
 }
 
 void prefault_ledger_free(PrefaultLedger *ledger)
 {
     if (ledger) {
-        g_array_unref(ledger->debts);
+        ledger_remove_all(ledger);
         qemu_mutex_destroy(&ledger->lock);
         g_free(ledger);
     }
 }
 
-static PrefaultDebt *ledger_at(PrefaultLedger *ledger, guint i)
-{
-    return &g_array_index(ledger->debts, PrefaultDebt, i);
-}
-
-/* Index of the first debt that ends after @start, or the number of debts */
-static guint ledger_find(PrefaultLedger *ledger, hwaddr start)
-{
-    guint low = 0, high = ledger->debts->len;
-
-    while (low < high) {
-        guint middle = low + (high - low) / 2;
-
-        if (ledger_at(ledger, middle)->end > start) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
-}
-
 /*
- * If debt @i adjoins @debt for the same reason, take it out and add its range
- * to @debt
+ * If a debt for the same reason has the byte at @at, next to @debt, take it out
+ * and add its range to @debt
  */
-static bool ledger_joins(PrefaultLedger *ledger, guint i, PrefaultDebt *debt)
+static void ledger_join(PrefaultLedger *ledger, hwaddr at, PrefaultDebt *debt)
 {
-    PrefaultDebt *other = i < ledger->debts->len ? ledger_at(ledger, i) : NULL;
+    LedgerDebt *other = ledger_first(ledger, at, at + 1);
 
-    if (!other || other->reason != debt->reason ||
-        (other->end != debt->start && other->start != debt->end)) {
-        return false;
+    if (other && other->reason == debt->reason) {
+        PrefaultDebt range = ledger_remove(ledger, other);
+
+        debt->start = MIN(debt->start, range.start);
+        debt->end = MAX(debt->end, range.end);
     }
-    debt->start = MIN(debt->start, other->start);
-    debt->end = MAX(debt->end, other->end);
-    g_array_remove_index(ledger->debts, i);
-    return true;
 }
 
 static void ledger_insert(PrefaultLedger *ledger, PrefaultDebt debt)
 {
-    guint i = ledger_find(ledger, debt.start);
+    LedgerDebt *new = g_new0(LedgerDebt, 1);
 
-    ledger->owed[debt.reason] += debt.end - debt.start;
-    ledger_joins(ledger, i, &debt);
-    if (i && ledger_joins(ledger, i - 1, &debt)) {
-        i--;
+    ledger_join(ledger, debt.end, &debt);
+    if (debt.start) {
+        ledger_join(ledger, debt.start - 1, &debt);
     }
-    g_array_insert_val(ledger->debts, i, debt);
+    new->node.start = debt.start;
+    new->node.last = debt.end - 1;
+    new->reason = debt.reason;
+    interval_tree_insert(&new->node, &ledger->debts);
+    ledger->nr_debts++;
+    ledger->owed[debt.reason] += debt.end - debt.start;
 }
 
 /*
@@ -93,22 +129,18 @@ static void ledger_insert(PrefaultLedger *ledger, PrefaultDebt debt)
 static GArray *ledger_take(PrefaultLedger *ledger, hwaddr start, hwaddr end)
 {
     GArray *taken = g_array_new(false, false, sizeof(PrefaultDebt));
-    guint i = ledger_find(ledger, start);
+    LedgerDebt *first;
 
-    while (i < ledger->debts->len && ledger_at(ledger, i)->start < end) {
-        PrefaultDebt debt = *ledger_at(ledger, i), part = debt;
+    while ((first = ledger_first(ledger, start, end))) {
+        PrefaultDebt debt = ledger_remove(ledger, first), part = debt;
 
         part.start = MAX(part.start, start);
         part.end = MIN(part.end, end);
         g_array_append_val(taken, part);
-        g_array_remove_index(ledger->debts, i);
-        ledger->owed[debt.reason] -= debt.end - debt.start;
         if (debt.start < start) {
-            PrefaultDebt before = debt;
-
-            before.end = start;
-            ledger_insert(ledger, before);
-            i = ledger_find(ledger, start);
+            ledger_insert(ledger, (PrefaultDebt){ .start = debt.start,
+                                                  .end = start,
+                                                  .reason = debt.reason });
         }
         if (debt.end > end) {
             debt.start = end;
@@ -172,39 +204,44 @@ void prefault_ledger_settle(PrefaultLedger *ledger, unsigned generation,
 void prefault_ledger_clear(PrefaultLedger *ledger)
 {
     QEMU_LOCK_GUARD(&ledger->lock);
-    g_array_set_size(ledger->debts, 0);
-    memset(ledger->owed, 0, sizeof(ledger->owed));
+    ledger_remove_all(ledger);
 }
 
 void prefault_ledger_forgive(PrefaultLedger *ledger, PrefaultOwedReason reason)
 {
-    guint kept = 0;
+    LedgerDebt *debt, *next;
 
     QEMU_LOCK_GUARD(&ledger->lock);
-    for (guint i = 0; i < ledger->debts->len; i++) {
-        if (ledger_at(ledger, i)->reason != reason) {
-            *ledger_at(ledger, kept++) = *ledger_at(ledger, i);
+    for (debt = ledger_first(ledger, 0, HWADDR_MAX); debt; debt = next) {
+        next = ledger_next(debt);
+        if (debt->reason == reason) {
+            ledger_remove(ledger, debt);
         }
     }
-    g_array_set_size(ledger->debts, kept);
-    ledger->owed[reason] = 0;
 }
 
 bool prefault_ledger_overlaps(PrefaultLedger *ledger, hwaddr start,
                               uint64_t size)
 {
-    guint i;
-
     QEMU_LOCK_GUARD(&ledger->lock);
-    i = ledger_find(ledger, start);
-    return size && i < ledger->debts->len &&
-           ledger_at(ledger, i)->start < start + size;
+    return ledger_first(ledger, start, start + size);
 }
 
 GArray *prefault_ledger_debts(PrefaultLedger *ledger)
 {
+    GArray *debts;
+    LedgerDebt *debt;
+
     QEMU_LOCK_GUARD(&ledger->lock);
-    return g_array_copy(ledger->debts);
+    debts = g_array_sized_new(false, false, sizeof(PrefaultDebt),
+                              ledger->nr_debts);
+    for (debt = ledger_first(ledger, 0, HWADDR_MAX); debt;
+         debt = ledger_next(debt)) {
+        PrefaultDebt range = ledger_range(debt);
+
+        g_array_append_val(debts, range);
+    }
+    return debts;
 }
 
 uint64_t prefault_ledger_owed(PrefaultLedger *ledger, PrefaultOwedReason reason)
