@@ -9,6 +9,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/host-utils.h"
+#include "qemu/interval-tree.h"
 #include "qemu/units.h"
 #include "plan.h"
 
@@ -18,12 +19,6 @@
  * one more, and a memslot change waits no longer than that.
  */
 #define PREFAULT_CHUNK_SIZE (4 * MiB)
-
-/* A piece of QEMU's RAM address space that was counted already */
-typedef struct PlanCounted {
-    uint64_t first;
-    uint64_t end;
-} PlanCounted;
 
 struct PrefaultPlan {
     GArray *ranges;     /* of PrefaultChunk, of any size */
@@ -91,44 +86,60 @@ static void plan_count(PrefaultPlan *plan, const PrefaultSection *section,
     }
 }
 
-static void plan_add(PrefaultPlan *plan, GArray *counted,
+/* Note a piece of QEMU's RAM address space, up to @end, as counted */
+static void plan_note_counted(IntervalTreeRoot *counted, uint64_t first,
+                              uint64_t end)
+{
+    IntervalTreeNode *piece = g_new0(IntervalTreeNode, 1);
+
+    piece->start = first;
+    piece->last = end - 1;
+    interval_tree_insert(piece, counted);
+}
+
+/*
+ * What of @section was counted already is an alias.  Sections can be very many,
+ * where the ledger is in pieces: a tree finds these.
+ */
+static void plan_add(PrefaultPlan *plan, IntervalTreeRoot *counted,
                      const PrefaultSection *section, size_t base_page_size)
 {
-    uint64_t first = section->ram_addr;
-    uint64_t end = first + section->size;
-    PlanCounted piece = { .first = first, .end = end };
+    uint64_t at = section->ram_addr, end = at + section->size;
 
-    if (!section->size) {
-        return;
-    }
-    for (guint i = 0; i < counted->len; i++) {
-        /* A copy, because plan_add() below may move the array */
-        PlanCounted c = g_array_index(counted, PlanCounted, i);
+    while (at < end) {
+        const IntervalTreeNode *next =
+            interval_tree_iter_first(counted, at, end - 1);
+        uint64_t low = next ? MAX(at, next->start) : end;
+        uint64_t high = next ? MIN(end, next->last + 1) : end;
+        PrefaultSection fresh = plan_section_part(section, at, low);
+        PrefaultSection alias = plan_section_part(section, low, high);
 
-        if (c.first < end && first < c.end) {
-            uint64_t low = MAX(first, c.first), high = MIN(end, c.end);
-            PrefaultSection before = plan_section_part(section, first, low);
-            PrefaultSection alias = plan_section_part(section, low, high);
-            PrefaultSection after = plan_section_part(section, high, end);
-
-            plan_add(plan, counted, &before, base_page_size);
-            if (!section->traits) {
-                plan_add_range(plan, &alias, base_page_size, true);
-            }
-            plan_add(plan, counted, &after, base_page_size);
-            return;
+        if (fresh.size) {
+            plan_note_counted(counted, at, low);
+            plan_count(plan, &fresh, base_page_size);
         }
+        if (alias.size && !section->traits) {
+            plan_add_range(plan, &alias, base_page_size, true);
+        }
+        at = high;
     }
+}
 
-    g_array_append_val(counted, piece);
-    plan_count(plan, section, base_page_size);
+static void plan_forget_counted(IntervalTreeRoot *counted)
+{
+    IntervalTreeNode *piece;
+
+    while ((piece = interval_tree_iter_first(counted, 0, UINT64_MAX))) {
+        interval_tree_remove(piece, counted);
+        g_free(piece);
+    }
 }
 
 PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
                                 size_t nr_sections, size_t base_page_size)
 {
     PrefaultPlan *plan = g_new0(PrefaultPlan, 1);
-    g_autoptr(GArray) counted = g_array_new(false, false, sizeof(PlanCounted));
+    IntervalTreeRoot counted = {};
 
     plan->ranges = g_array_new(false, false, sizeof(PrefaultChunk));
     plan->places = 1;
@@ -141,10 +152,11 @@ PrefaultPlan *prefault_plan_new(const PrefaultSection *sections,
             if (sections[i].is_managed) {
                 plan_count(plan, &sections[i], base_page_size);
             } else {
-                plan_add(plan, counted, &sections[i], base_page_size);
+                plan_add(plan, &counted, &sections[i], base_page_size);
             }
         }
     }
+    plan_forget_counted(&counted);
     return plan;
 }
 
