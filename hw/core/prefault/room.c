@@ -28,7 +28,7 @@ typedef struct Piece {
 } Piece;
 
 struct PrefaultRoom {
-    GArray *pieces;             /* of Piece */
+    GArray *pieces;             /* of Piece, sorted by host address */
     PrefaultSpace *space;       /* files of theirs */
 
     QemuMutex lock;             /* protects the rest */
@@ -99,6 +99,13 @@ static void room_count(PrefaultRoom *room)
     }
 }
 
+static int room_compare(const void *a, const void *b)
+{
+    const Piece *x = a, *y = b;
+
+    return x->b.host < y->b.host ? -1 : x->b.host > y->b.host;
+}
+
 PrefaultRoom *prefault_room_new(const PrefaultBacking *backings,
                                 size_t nr_backings, bool all, const char *root)
 {
@@ -114,6 +121,7 @@ PrefaultRoom *prefault_room_new(const PrefaultBacking *backings,
     for (size_t i = 0; i < nr_backings; i++) {
         room_add_piece(room, &backings[i]);
     }
+    g_array_sort(room->pieces, room_compare);
     room_count(room);
     qemu_mutex_init(&room->lock);
     qemu_cond_init(&room->ended);
@@ -181,15 +189,24 @@ bool prefault_room_suffices(PrefaultRoom *room, Error **errp)
     return room_look(room, errp);
 }
 
-/* Returns NULL for memory that is not to be counted */
+/*
+ * Returns NULL for memory that is not to be counted.  Each chunk asks, and a
+ * guest can have very many pieces: virtio-mem may be plugged in here and there.
+ */
 static const Piece *room_find_piece(const PrefaultRoom *room, uint8_t *host)
 {
-    for (guint i = 0; i < room->pieces->len; i++) {
-        const Piece *piece = &g_array_index(room->pieces, Piece, i);
+    guint low = 0, high = room->pieces->len;
 
-        if (host - (uint8_t *)piece->b.host < piece->b.size &&
-            host >= (uint8_t *)piece->b.host) {
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+        const Piece *piece = &g_array_index(room->pieces, Piece, middle);
+
+        if (host < (uint8_t *)piece->b.host) {
+            high = middle;
+        } else if (host - (uint8_t *)piece->b.host < piece->b.size) {
             return piece;
+        } else {
+            low = middle + 1;
         }
     }
     return NULL;
