@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "tally.h"
@@ -33,7 +34,8 @@ void prefault_tally_stop(PrefaultTally *tally, PrefaultOutcome why)
 {
     QEMU_LOCK_GUARD(&tally->lock);
     if (tally->outcome == PREFAULT_OUTCOME_RUNNING) {
-        tally->outcome = why;
+        /* Pairs with the load in prefault_tally_outcome() */
+        qatomic_store_release(&tally->outcome, why);
     }
 }
 
@@ -55,10 +57,12 @@ void prefault_tally_fail(PrefaultTally *tally, Error *failure)
 PrefaultOutcome prefault_tally_outcome(PrefaultTally *tally,
                                        PrefaultProgress *progress)
 {
-    QEMU_LOCK_GUARD(&tally->lock);
-    if (progress) {
-        *progress = tally->progress;
+    /* Each worker asks some times a chunk: without the lock that all share */
+    if (!progress) {
+        return qatomic_load_acquire(&tally->outcome);
     }
+    QEMU_LOCK_GUARD(&tally->lock);
+    *progress = tally->progress;
     return tally->outcome;
 }
 

@@ -61,7 +61,7 @@ typedef struct PrefaultProgress {
 typedef struct PrefaultTally {
     QemuMutex lock;             /* protects the rest */
     PrefaultProgress progress;
-    PrefaultOutcome outcome;
+    PrefaultOutcome outcome;    /* read without it, atomically */
     Error *failure;             /* the first one */
 } PrefaultTally;
 
