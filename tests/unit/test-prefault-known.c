@@ -70,6 +70,49 @@ static void test_what_was_not(void)
     g_assert_false(has(known, 32 * MiB, 4 * MiB, 12 * MiB));
 }
 
+/* With and without doubts: 5-6 MiB, 20-21 MiB */
+static void test_how_much(void)
+{
+    static const PrefaultDebt debts[] = {
+        { .start = 5 * MiB, .end = 6 * MiB },
+        { .start = 20 * MiB, .end = 21 * MiB },
+    };
+    static const struct {
+        hwaddr gpa;
+        uint64_t size, host;
+        uint64_t known, sure;
+    } cases[] = {
+        { 4 * MiB, 4 * MiB, 0, 4 * MiB, 1 * MiB },
+        { 4 * MiB, PAGE, 0, PAGE, PAGE },
+        { 4 * MiB, 1 * GiB, 0, 4 * MiB, 1 * MiB },
+        { 5 * MiB, 3 * MiB, 1 * MiB, 3 * MiB, 0 },
+        { 6 * MiB - PAGE, MiB, 2 * MiB - PAGE, MiB, 0 },
+        { 6 * MiB, 2 * MiB, 2 * MiB, 2 * MiB, 2 * MiB },
+        { 22 * MiB, 1 * GiB, 10 * MiB, 2 * MiB, 2 * MiB },
+        { 8 * MiB, 8 * MiB, 4 * MiB, 0, 0 },
+        { 3 * MiB, 2 * MiB, -1 * MiB, 0, 0 },
+        { 24 * MiB, 1 * MiB, 12 * MiB, 0, 0 },
+        /* It has moved */
+        { 4 * MiB, 4 * MiB, 1 * MiB, 0, 0 },
+    };
+    g_autoptr(PrefaultKnown) known = known_of_sections();
+    GArray *doubts = g_array_new(false, false, sizeof(PrefaultDebt));
+    g_autoptr(PrefaultKnown) less = prefault_known_after(
+        known, g_array_append_vals(doubts, debts, ARRAY_SIZE(debts)));
+    g_autoptr(PrefaultKnown) none = prefault_known_after(known, NULL);
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        PrefaultChunk chunk = { .gpa = cases[i].gpa, .size = cases[i].size,
+                                .host = HOST + cases[i].host };
+
+        g_assert_cmphex(prefault_known_size(known, &chunk), ==, cases[i].known);
+        g_assert_cmphex(prefault_known_size(less, &chunk), ==, cases[i].sure);
+        g_assert_cmphex(prefault_known_size(none, &chunk), ==, 0);
+        chunk.map_later = true;
+        g_assert_cmphex(prefault_known_size(known, &chunk), ==, 0);
+    }
+}
+
 /* A DIMM that was plugged out, and another one in */
 static void test_memory_that_has_moved(void)
 {
@@ -131,6 +174,7 @@ int main(int argc, char **argv)
 #define ADD(name, test) g_test_add_func("/prefault/known/" name, test)
     ADD("done", test_what_was_done);
     ADD("not", test_what_was_not);
+    ADD("size", test_how_much);
     ADD("moved", test_memory_that_has_moved);
     ADD("tracked", test_tracked_memory);
     ADD("doubt", test_doubt);

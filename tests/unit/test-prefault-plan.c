@@ -586,6 +586,61 @@ static void test_random_ends_add_up(void)
 
 #define ADD(name, test) g_test_add_func("/prefault/plan/" name, test)
 
+/* Whole chunks go, or all that is left of the piece */
+static void test_skipped_chunks_do_not_come(void)
+{
+    static const struct {
+        uint64_t size, skipped;
+        hwaddr next;
+    } cases[] = {
+        { 0, 0, GRID + PAGE },
+        { GRID - 2 * PAGE, 0, GRID + PAGE },
+        { GRID - PAGE, GRID - PAGE, 2 * GRID },
+        { GRID, GRID - PAGE, 2 * GRID },
+        { 2 * GRID, 2 * GRID - PAGE, 3 * GRID },
+        { 3 * GRID, 3 * GRID, 8 * GRID },
+    };
+    const PrefaultSection sections[] = {
+        ram(GRID + PAGE, 3 * GRID), ram(8 * GRID, GRID),
+    };
+    g_autoptr(PrefaultPlan) plan =
+        prefault_plan_new(sections, ARRAY_SIZE(sections), PAGE);
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        PrefaultCursor cursor = {};
+        PrefaultChunk rest, chunk;
+
+        g_assert_true(prefault_plan_rest(plan, &cursor, &rest));
+        g_assert_cmphex(rest.gpa, ==, GRID + PAGE);
+        g_assert_cmphex(rest.size, ==, 3 * GRID);
+        g_assert_cmphex(prefault_plan_skip(plan, &cursor, cases[i].size), ==,
+                        cases[i].skipped);
+        g_assert_true(prefault_plan_next(plan, &cursor, &chunk));
+        g_assert_cmphex(chunk.gpa, ==, cases[i].next);
+        g_assert_true(chunk.host == host_of(chunk.gpa));
+        g_assert_cmphex(chunk.size, ==,
+                        cases[i].next == GRID + PAGE ? GRID - PAGE : GRID);
+    }
+}
+
+/* A worker that comes to the end skips nothing more */
+static void test_nothing_is_left_to_skip(void)
+{
+    const PrefaultSection sections[] = { ram(0, GRID), ram(2 * GRID, GRID) };
+    g_autoptr(PrefaultPlan) plan =
+        prefault_plan_new(sections, ARRAY_SIZE(sections), PAGE);
+    PrefaultCursor cursor = {};
+    PrefaultChunk rest;
+
+    for (int i = 0; i < ARRAY_SIZE(sections); i++) {
+        g_assert_true(prefault_plan_rest(plan, &cursor, &rest));
+        g_assert_cmphex(rest.gpa, ==, sections[i].gpa);
+        g_assert_cmphex(prefault_plan_skip(plan, &cursor, GRID), ==, GRID);
+    }
+    g_assert_false(prefault_plan_rest(plan, &cursor, &rest));
+    g_assert_cmphex(prefault_plan_skip(plan, &cursor, GRID), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -597,6 +652,8 @@ int main(int argc, char **argv)
     ADD("chunks/cover", test_chunks_cover_ranges_in_order);
     ADD("chunks/grid", test_chunks_end_on_grid);
     ADD("chunks/cursors", test_cursors_are_independent);
+    ADD("chunks/skipped", test_skipped_chunks_do_not_come);
+    ADD("chunks/skipped/all", test_nothing_is_left_to_skip);
     ADD("unaligned/parts", test_parts_of_pages_are_unaligned);
     ADD("unaligned/host", test_host_not_aligned_is_skipped);
     ADD("unaligned/base-page", test_base_page_size_is_the_hosts);

@@ -40,6 +40,26 @@ static bool engine_stopped(PrefaultEngine *engine)
            PREFAULT_OUTCOME_RUNNING;
 }
 
+/*
+ * A large guest has millions of chunks.  The workers need not take them one by
+ * one where nothing is to be done.
+ */
+static void engine_skip_mapped(PrefaultEngine *engine, PrefaultCursor *cursor)
+{
+    PrefaultWork *work = &engine->work;
+    PrefaultChunk rest;
+
+    while (work->ops->mapped &&
+           prefault_plan_rest(engine->plan, cursor, &rest)) {
+        rest.size = prefault_plan_skip(
+            engine->plan, cursor, work->ops->mapped(work->opaque, &rest));
+        if (!rest.size) {
+            return;
+        }
+        prefault_work_was_mapped(work, &rest);
+    }
+}
+
 static bool engine_next(EngineWorker *worker, PrefaultChunk *chunk)
 {
     PrefaultEngine *engine = worker->engine;
@@ -48,8 +68,10 @@ static bool engine_next(EngineWorker *worker, PrefaultChunk *chunk)
     for (unsigned i = 0; i < engine->nr_places && !engine_stopped(engine);
          i++) {
         unsigned place = (worker->place + i) % engine->nr_places;
+        PrefaultCursor *cursor = &engine->cursors[place];
 
-        if (prefault_plan_next(engine->plan, &engine->cursors[place], chunk)) {
+        engine_skip_mapped(engine, cursor);
+        if (prefault_plan_next(engine->plan, cursor, chunk)) {
             return true;
         }
     }

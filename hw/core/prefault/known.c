@@ -79,30 +79,58 @@ static const void *known_find(const GArray *array, hwaddr at)
     return low ? array->data + (low - 1) * size : NULL;
 }
 
-static bool known_is_in_doubt(const PrefaultKnown *known,
-                              const PrefaultChunk *chunk)
+/* Where the doubts from @start on begin: at @end, or before */
+static hwaddr known_doubts_begin(const PrefaultKnown *known, hwaddr start,
+                                 hwaddr end)
 {
-    const PrefaultDebt *debt;
+    const PrefaultDebt *debts, *debt;
 
     if (!known->doubts) {
-        return true;
+        return start;
     }
-    debt = known_find(known->doubts, chunk->gpa + chunk->size - 1);
-    return debt && debt->end > chunk->gpa;
+    if (!known->doubts->len) {
+        return end;
+    }
+    debts = (const PrefaultDebt *)known->doubts->data;
+    debt = known_find(known->doubts, start);
+    if (debt && debt->end > start) {
+        return start;
+    }
+    debt = debt ? debt + 1 : debts;
+    return debt < debts + known->doubts->len ? MIN(end, debt->start) : end;
+}
+
+static const KnownRange *known_range(const PrefaultKnown *known,
+                                     const PrefaultChunk *chunk)
+{
+    const KnownRange *range = known_find(known->ranges, chunk->gpa);
+
+    return range && chunk->gpa < range->end &&
+           chunk->host == range->host + (chunk->gpa - range->start)
+           ? range : NULL;
 }
 
 bool prefault_known_covers(const PrefaultKnown *known,
                            const PrefaultChunk *chunk)
 {
-    const KnownRange *range = known_find(known->ranges, chunk->gpa);
+    const KnownRange *range = known_range(known, chunk);
 
-    return range && chunk->gpa + chunk->size <= range->end &&
-           chunk->host == range->host + (chunk->gpa - range->start);
+    return range && chunk->gpa + chunk->size <= range->end;
+}
+
+uint64_t prefault_known_size(const PrefaultKnown *known,
+                             const PrefaultChunk *chunk)
+{
+    const KnownRange *range = known_range(known, chunk);
+
+    /* Memory whose writes are tracked is not mapped for now */
+    return range && !chunk->map_later
+           ? known_doubts_begin(known, chunk->gpa,
+                                MIN(range->end, chunk->gpa + chunk->size)) -
+             chunk->gpa : 0;
 }
 
 bool prefault_known_has(const PrefaultKnown *known, const PrefaultChunk *chunk)
 {
-    /* Memory whose writes are tracked is not mapped for now */
-    return !chunk->map_later && prefault_known_covers(known, chunk) &&
-           !known_is_in_doubt(known, chunk);
+    return prefault_known_size(known, chunk) == chunk->size;
 }

@@ -61,6 +61,18 @@ bool prefault_known_covers(const PrefaultKnown *known,
                            const PrefaultChunk *chunk);
 
 /**
+ * prefault_known_size: how much of a chunk is known?
+ * @known: it does not change meanwhile
+ * @chunk: as for prefault_known_has(), and of any size
+ *
+ * Context: any thread.
+ *
+ * Returns: bytes from its beginning on; 0 if its first page is not known.
+ */
+uint64_t prefault_known_size(const PrefaultKnown *known,
+                             const PrefaultChunk *chunk);
+
+/**
  * prefault_known_has: is all of a chunk known?
  * @known: it does not change meanwhile
  * @chunk: of any plan: memory that has moved since is not known

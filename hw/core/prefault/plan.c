@@ -199,12 +199,10 @@ bool prefault_plan_range(const PrefaultPlan *plan, unsigned index,
     return true;
 }
 
-bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
-                        PrefaultChunk *chunk)
+bool prefault_plan_rest(const PrefaultPlan *plan, PrefaultCursor *cursor,
+                        PrefaultChunk *rest)
 {
     PrefaultChunk range;
-    uint64_t grid, end;
-    hwaddr gpa;
 
     do {
         if (!prefault_plan_range(plan, cursor->range, &range)) {
@@ -212,18 +210,57 @@ bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
         }
     } while (range.place != cursor->place && ++cursor->range);
 
-    grid = MAX(PREFAULT_CHUNK_SIZE, range.page_size);
-    gpa = range.gpa + cursor->offset;
-    end = MIN(ROUND_DOWN(gpa, grid) + grid, range.gpa + range.size);
+    *rest = range;
+    rest->gpa += cursor->offset;
+    rest->host += cursor->offset;
+    rest->size -= cursor->offset;
+    return true;
+}
 
-    *chunk = range;
-    chunk->gpa = gpa;
-    chunk->host = range.host + cursor->offset;
-    chunk->size = end - gpa;
-    cursor->offset += chunk->size;
-    if (cursor->offset == range.size) {
+static void plan_advance(PrefaultCursor *cursor, const PrefaultChunk *rest,
+                         uint64_t size)
+{
+    cursor->offset += size;
+    if (size == rest->size) {
         cursor->range++;
         cursor->offset = 0;
     }
+}
+
+static uint64_t plan_grid(const PrefaultChunk *range)
+{
+    return MAX(PREFAULT_CHUNK_SIZE, range->page_size);
+}
+
+uint64_t prefault_plan_skip(const PrefaultPlan *plan, PrefaultCursor *cursor,
+                            uint64_t size)
+{
+    PrefaultChunk rest;
+
+    if (!prefault_plan_rest(plan, cursor, &rest)) {
+        return 0;
+    }
+    if (size < rest.size) {
+        hwaddr end = ROUND_DOWN(rest.gpa + size, plan_grid(&rest));
+
+        size = end > rest.gpa ? end - rest.gpa : 0;
+    }
+    plan_advance(cursor, &rest, size);
+    return size;
+}
+
+bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
+                        PrefaultChunk *chunk)
+{
+    PrefaultChunk rest;
+    uint64_t grid;
+
+    if (!prefault_plan_rest(plan, cursor, &rest)) {
+        return false;
+    }
+    grid = plan_grid(&rest);
+    *chunk = rest;
+    chunk->size = MIN(rest.size, ROUND_DOWN(rest.gpa, grid) + grid - rest.gpa);
+    plan_advance(cursor, &rest, chunk->size);
     return true;
 }

@@ -195,6 +195,33 @@ bool prefault_plan_range(const PrefaultPlan *plan, unsigned index,
                          PrefaultChunk *range);
 
 /**
+ * prefault_plan_rest: look at what follows, in the largest piece
+ * @plan: the plan
+ * @cursor: where to go on; advanced to the beginning of that piece
+ * @rest: filled in
+ *
+ * Context: any thread; the caller keeps @cursor to itself.
+ *
+ * Returns: false at the end of the place; @rest is not touched then.
+ */
+bool prefault_plan_rest(const PrefaultPlan *plan, PrefaultCursor *cursor,
+                        PrefaultChunk *rest);
+
+/**
+ * prefault_plan_skip: go past chunks
+ * @plan: the plan
+ * @cursor: as prefault_plan_rest() left it; advanced
+ * @size: bytes, at most those of that piece; the part of a chunk at their end
+ *        is not skipped
+ *
+ * Context: any thread; the caller keeps @cursor to itself.
+ *
+ * Returns: the bytes that were skipped.
+ */
+uint64_t prefault_plan_skip(const PrefaultPlan *plan, PrefaultCursor *cursor,
+                            uint64_t size);
+
+/**
  * prefault_plan_next: take the next chunk of a place
  * @plan: the plan
  * @cursor: where to go on; advanced past the chunk

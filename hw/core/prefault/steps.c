@@ -75,6 +75,15 @@ static PrefaultKnowledge steps_known(void *opaque, const PrefaultChunk *chunk)
            ? PREFAULT_WAS_RETURNED : PREFAULT_UNKNOWN;
 }
 
+static uint64_t steps_mapped(void *opaque, const PrefaultChunk *rest)
+{
+    PrefaultSteps *steps = opaque;
+    PrefaultChunk part = *rest;
+
+    part.size = steps->known ? prefault_known_size(steps->known, rest) : 0;
+    return part.size && steps_is_pinned(&part) ? part.size : 0;
+}
+
 static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
                         uint64_t *cost, Error **errp)
 {
@@ -217,6 +226,7 @@ static const PrefaultOps steps_ops[] = {
     [PREFAULT_STEPS_HELD] = {
         .enter = steps_enter,
         .known = steps_known,
+        .mapped = steps_mapped,
         .present = steps_present,
         .begin = steps_begin,
         .populate = steps_populate,
@@ -229,6 +239,7 @@ static const PrefaultOps steps_ops[] = {
     [PREFAULT_STEPS_HELD_AUTO] = {
         .enter = steps_enter,
         .known = steps_known,
+        .mapped = steps_mapped,
         .present = steps_present,
         .begin = steps_begin,
         .populate = steps_populate,

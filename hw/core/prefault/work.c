@@ -354,6 +354,12 @@ static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
     }
 }
 
+void prefault_work_was_mapped(PrefaultWork *work, const PrefaultChunk *piece)
+{
+    work_account(work, &work->tally.progress.populated, piece);
+    work_account(work, &work->tally.progress.mapped, piece);
+}
+
 void prefault_work_chunk(PrefaultWork *work, unsigned worker,
                          const PrefaultChunk *chunk)
 {
@@ -366,8 +372,7 @@ void prefault_work_chunk(PrefaultWork *work, unsigned worker,
         return;
     }
     if (known == PREFAULT_IS_MAPPED) {
-        work_account(work, &work->tally.progress.populated, chunk);
-        work_account(work, &work->tally.progress.mapped, chunk);
+        prefault_work_was_mapped(work, chunk);
         return;
     }
     if (known == PREFAULT_WAS_RETURNED) {

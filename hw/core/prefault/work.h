@@ -27,11 +27,15 @@ typedef enum PrefaultKnowledge {
 } PrefaultKnowledge;
 
 /**
- * PrefaultOps: the workers' operations; called without any lock, nor the BQL
+ * PrefaultOps: the workers' operations; called without any lock, but for @mapped, nor
+ *              the BQL
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
  * @known: what is known of @chunk before anything is done.  NULL: nothing.
+ * @mapped: how many bytes from the beginning of @rest on are known to be
+ *          populated and mapped; it may be all of a guest.  Called with the
+ *          engine's lock.  NULL: @known tells of each chunk.
  * @begin: work on @chunk begins.  Returns false if the host has not enough
  *         memory for it: @errp is a sentence, and the chunk is left for later
  *         (@patient), skipped (@tolerant) or the run ends.  NULL: nobody looks.
@@ -72,6 +76,7 @@ typedef enum PrefaultKnowledge {
 typedef struct PrefaultOps {
     void (*enter)(void *opaque, unsigned place);
     PrefaultKnowledge (*known)(void *opaque, const PrefaultChunk *chunk);
+    uint64_t (*mapped)(void *opaque, const PrefaultChunk *rest);
     bool (*begin)(void *opaque, const PrefaultChunk *chunk, uint64_t *cost,
                   Error **errp);
     void (*end)(void *opaque, const PrefaultChunk *chunk, uint64_t cost);
@@ -99,6 +104,15 @@ typedef struct PrefaultWork {
     void *opaque;
     PrefaultTally tally;
 } PrefaultWork;
+
+/**
+ * prefault_work_was_mapped: count memory for which nothing is to be done
+ * @work: the work
+ * @piece: of a plan, of any size
+ *
+ * Context: any thread.
+ */
+void prefault_work_was_mapped(PrefaultWork *work, const PrefaultChunk *piece);
 
 /**
  * prefault_work_chunk: populate and map a chunk, as far as that goes
