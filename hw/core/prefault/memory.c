@@ -292,21 +292,25 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
     return true;
 }
 
-/* A huge page of the host that lies in two ranges counts once */
-static void memory_add_backing(GArray *backings, PrefaultBacking backing)
+/*
+ * A huge page of the host that lies in two ranges counts once.  @ends has where
+ * those before end: there may be very many.
+ */
+static void memory_add_backing(GArray *backings, GHashTable *ends,
+                               PrefaultBacking backing)
 {
     uint8_t *second_page = (uint8_t *)backing.host + backing.page_size;
-    bool huge = backing.page_size > qemu_real_host_page_size();
 
-    for (guint i = 0; huge && i < backings->len; i++) {
-        const PrefaultBacking *b = &g_array_index(backings, PrefaultBacking, i);
-
-        if ((uint8_t *)b->host + b->size == second_page) {
+    if (backing.page_size > qemu_real_host_page_size()) {
+        if (g_hash_table_contains(ends, second_page)) {
             backing.host = second_page;
             backing.size -= backing.page_size;
         }
+        g_hash_table_add(ends, (uint8_t *)backing.host + backing.size);
     }
-    g_array_append_val(backings, backing);
+    if (backing.size) {
+        g_array_append_val(backings, backing);
+    }
 }
 
 PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
@@ -314,6 +318,7 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
 {
     g_autoptr(GArray) backings =
         g_array_new(false, false, sizeof(PrefaultBacking));
+    g_autoptr(GHashTable) ends = g_hash_table_new(NULL, NULL);
     PrefaultBacking backing;
     PrefaultChunk range;
 
@@ -328,7 +333,7 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
             backing.private_taken = MIN(private_taken, backing.size);
             private_taken -= backing.private_taken;
         }
-        memory_add_backing(backings, backing);
+        memory_add_backing(backings, ends, backing);
     }
     return prefault_room_new((PrefaultBacking *)backings->data, backings->len,
                              all, "");
