@@ -42,6 +42,8 @@ struct PrefaultPlaces {
     CpuSet own;             /* CPUs that workers inherit; empty: not known */
     bool no_policy;         /* workers inherit none: a CPU's own node decides */
     GArray *all;            /* of Place */
+    GHashTable *found;      /* backend to 1 + its place */
+    GHashTable *of_vcpus;   /* guest node, or -1, to 1 + its vCPUs' place */
 };
 
 /* The CPUs of thread @tid; false, and none, if they cannot be known */
@@ -165,6 +167,8 @@ PrefaultPlaces *prefault_places_new(void)
     places->no_policy = places_thread_has_no_policy();
     places_cpus_of_thread(0, &places->own);
     places->nodes = g_hash_table_new(NULL, NULL);
+    places->found = g_hash_table_new(NULL, NULL);
+    places->of_vcpus = g_hash_table_new(NULL, NULL);
     places_note_nodes(places);
     return places;
 }
@@ -174,6 +178,8 @@ void prefault_places_free(PrefaultPlaces *places)
     if (places) {
         g_array_unref(places->all);
         g_hash_table_unref(places->nodes);
+        g_hash_table_unref(places->found);
+        g_hash_table_unref(places->of_vcpus);
         g_free(places);
     }
 }
@@ -228,30 +234,33 @@ static int places_guest_node_of_backend(const PrefaultPlaces *places,
            1;
 }
 
-static bool places_vcpu_is_on_node(const CPUState *cpu, int node)
+static void places_add_vcpu(const CPUState *cpu, CpuSet *set)
 {
-    const CPUArchIdList *slots = current_machine->possible_cpus;
+    CpuSet one;
 
-    for (int i = 0; slots && i < slots->len; i++) {
-        if (slots->cpus[i].cpu == cpu) {
-            return slots->cpus[i].props.has_node_id &&
-                   slots->cpus[i].props.node_id == node;
-        }
+    if (places_cpus_of_thread(cpu->thread_id, &one)) {
+        bitmap_or(set->bits, set->bits, one.bits, CPUS_MAX);
     }
-    return false;
 }
 
 /* The CPUs of the vCPUs of a guest node, or of all if @node is -1 */
 static bool places_cpus_of_vcpus(int node, CpuSet *set)
 {
+    const CPUArchIdList *slots = current_machine->possible_cpus;
     CPUState *cpu;
-    CpuSet one;
 
     memset(set, 0, sizeof(*set));
-    CPU_FOREACH(cpu) {
-        if ((node < 0 || places_vcpu_is_on_node(cpu, node)) &&
-            places_cpus_of_thread(cpu->thread_id, &one)) {
-            bitmap_or(set->bits, set->bits, one.bits, CPUS_MAX);
+    if (node < 0) {
+        CPU_FOREACH(cpu) {
+            places_add_vcpu(cpu, set);
+        }
+    }
+    for (int i = 0; node >= 0 && slots && i < slots->len; i++) {
+        const CPUArchId *slot = &slots->cpus[i];
+
+        if (slot->cpu && slot->props.has_node_id &&
+            slot->props.node_id == node) {
+            places_add_vcpu((CPUState *)slot->cpu, set);
         }
     }
     return !bitmap_empty(set->bits, CPUS_MAX);
@@ -277,19 +286,45 @@ static unsigned places_of_set(PrefaultPlaces *places, const CpuSet *set)
     return places->all->len - 1;
 }
 
+/* The place of a guest node's vCPUs, or of all if it has none, or is -1 */
+static unsigned places_of_vcpus(PrefaultPlaces *places, int node)
+{
+    gpointer key = GINT_TO_POINTER(node);
+    unsigned place = GPOINTER_TO_UINT(g_hash_table_lookup(places->of_vcpus,
+                                                          key));
+    CpuSet set;
+
+    if (!place) {
+        if (!places_cpus_of_vcpus(node, &set)) {
+            places_cpus_of_vcpus(-1, &set);
+        }
+        place = 1 + places_of_set(places, &set);
+        g_hash_table_insert(places->of_vcpus, key, GUINT_TO_POINTER(place));
+    }
+    return place - 1;
+}
+
+/*
+ * Each piece of memory asks, and there may be very many of one backend: each
+ * backend is looked at once, and each thread
+ */
 unsigned prefault_places_find(PrefaultPlaces *places, const MemoryRegion *mr)
 {
-    const HostMemoryBackend *backend = (HostMemoryBackend *)
+    HostMemoryBackend *backend = (HostMemoryBackend *)
         object_dynamic_cast(mr->owner, TYPE_MEMORY_BACKEND);
+    unsigned place;
     CpuSet set;
 
     assert(bql_locked());
-    if (!places_cpus_of_backend(places, backend, &set) &&
-        !places_cpus_of_vcpus(places_guest_node_of_backend(places, backend),
-                              &set)) {
-        places_cpus_of_vcpus(-1, &set);
+    place = GPOINTER_TO_UINT(g_hash_table_lookup(places->found, backend));
+    if (!place) {
+        place = 1 + (places_cpus_of_backend(places, backend, &set)
+                     ? places_of_set(places, &set)
+                     : places_of_vcpus(places, places_guest_node_of_backend(
+                                           places, backend)));
+        g_hash_table_insert(places->found, backend, GUINT_TO_POINTER(place));
     }
-    return places_of_set(places, &set);
+    return place - 1;
 }
 
 /*
