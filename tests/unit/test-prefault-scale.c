@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include <math.h>
+#include <sys/mman.h>
 #include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/thread.h"
@@ -18,6 +19,7 @@
 #include "../../hw/core/prefault/gate.h"
 #include "../../hw/core/prefault/known.h"
 #include "../../hw/core/prefault/ledger.h"
+#include "../../hw/core/prefault/backing.h"
 #include "../../hw/core/prefault/room.h"
 #include "prefault-scale.h"
 
@@ -275,6 +277,104 @@ static void perf_room(void)
     }
 }
 
+/* Room, counted page by page: memory that is mapped, and not there */
+
+static Scale count_cost(uint64_t bytes, bool shared)
+{
+    int fd = shared ? memfd_create("scale", 0) : -1;
+    PrefaultBacking backing = {
+        .size = bytes, .page_size = SCALE_PAGE, .fd = fd, .shared = shared,
+    };
+    Scale begun, taken;
+
+    g_assert_true(!shared || ftruncate(fd, bytes) == 0);
+    backing.host = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_NORESERVE | (shared ? MAP_SHARED
+                                         : MAP_PRIVATE | MAP_ANONYMOUS), fd, 0);
+    g_assert_true(backing.host != MAP_FAILED);
+    begun = scale_begin();
+    g_assert_cmpuint(prefault_backing_cost(&backing, backing.host, bytes, true),
+                     ==, bytes);
+    taken = scale_end(begun);
+    munmap(backing.host, bytes);
+    if (shared) {
+        close(fd);
+    }
+    return taken;
+}
+
+static void test_count_absent(void)
+{
+    g_assert_cmpfloat(count_cost(GUEST, false).ms, <, 100);
+    g_assert_cmpfloat(count_cost(GUEST, true).ms, <, 100);
+}
+
+/*
+ * 1 TiB with some pages that are there; a private mapping of a memfd takes its
+ * page and one of the file
+ */
+static void assert_counted(int fd, uint64_t fd_offset, bool shared)
+{
+    static const uint64_t there[] = { 0, 300 * GiB, 300 * GiB + SCALE_PAGE,
+                                      301 * GiB, TiB - SCALE_PAGE };
+    PrefaultBacking backing = {
+        .size = TiB, .page_size = SCALE_PAGE, .fd = fd,
+        .fd_offset = fd_offset, .shared = shared,
+    };
+    uint64_t each = fd >= 0 && !shared ? 2 * SCALE_PAGE : SCALE_PAGE;
+    uint8_t *host = mmap(NULL, TiB, PROT_READ | PROT_WRITE, MAP_NORESERVE |
+                         (fd < 0 ? MAP_ANONYMOUS : 0) |
+                         (shared ? MAP_SHARED : MAP_PRIVATE), fd, fd_offset);
+
+    g_assert_true(host != MAP_FAILED);
+    for (int i = 0; i < ARRAY_SIZE(there); i++) {
+        /* One base page each, wherever the kernel would like a huge one */
+        madvise(host + there[i], SCALE_PAGE, MADV_NOHUGEPAGE);
+        host[there[i]] = 1;
+    }
+    backing.host = host;
+    g_assert_cmpuint(prefault_backing_cost(&backing, host, TiB, true), ==,
+                     each * (TiB / SCALE_PAGE - ARRAY_SIZE(there)));
+    /* From the middle on: the last two */
+    g_assert_cmpuint(prefault_backing_cost(&backing, host + 301 * GiB,
+                                           TiB - 301 * GiB, true), ==,
+                     each * ((TiB - 301 * GiB) / SCALE_PAGE - 2));
+    munmap(host, TiB);
+}
+
+static void test_count_some(void)
+{
+    const struct {
+        bool file, shared;
+        uint64_t offset;
+    } cases[] = {
+        { false, false, 0 }, { true, true, 0 }, { true, false, 0 },
+        { true, true, 512 * GiB }, { true, false, 512 * GiB },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        int fd = cases[i].file ? memfd_create("scale", 0) : -1;
+
+        g_assert_true(fd < 0 || ftruncate(fd, cases[i].offset + TiB) == 0);
+        /* What lies before the mapping does not count */
+        g_assert_true(!cases[i].offset || pwrite(fd, "x", 1, GiB) == 1);
+        assert_counted(fd, cases[i].offset, cases[i].shared);
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+}
+
+static void perf_count(void)
+{
+    for (int t = 0; t < ARRAY_SIZE(all_tib); t++) {
+        scale_row("count anonymous", all_tib[t], 1, 0,
+                  count_cost(all_tib[t] * TiB, false));
+        scale_row("count memfd", all_tib[t], 1, 0,
+                  count_cost(all_tib[t] * TiB, true));
+    }
+}
+
 /* Engine: real threads, and operations that do nothing */
 
 static const PrefaultKnown *work_known;     /* what the last run has done */
@@ -417,6 +517,7 @@ int main(int argc, char **argv)
         ADD("perf/plan", perf_plan);
         ADD("perf/ledger", perf_ledger);
         ADD("perf/room", perf_room);
+        ADD("perf/count", perf_count);
         ADD("perf/engine", perf_engine);
         return g_test_run();
     }
@@ -424,6 +525,8 @@ int main(int argc, char **argv)
     ADD("plan/debts", test_plan_of_debts);
     ADD("ledger", test_ledger);
     ADD("room", test_room);
+    ADD("count/absent", test_count_absent);
+    ADD("count/some", test_count_some);
     ADD("workers", test_workers);
     ADD("second-run", test_second_run);
     return g_test_run();

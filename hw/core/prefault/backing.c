@@ -12,6 +12,7 @@
 #include "qemu/host-utils.h"
 #include "qemu/units.h"
 #include "backing.h"
+#include "residency.h"
 
 /* Bytes whose pages are asked for in one call */
 #define WINDOW (256 * MiB)
@@ -127,6 +128,43 @@ static uint64_t backing_private_cost(const PrefaultBacking *b, uint8_t *host,
     return size - MIN(taken, size);
 }
 
+/* How far does the file go from @offset on without a page? */
+static uint64_t backing_file_hole(int fd, uint64_t offset, uint64_t size)
+{
+    off_t data = lseek(fd, offset, SEEK_DATA);
+
+    if (data < 0) {
+        return errno == ENXIO ? size : 0;
+    }
+    return MIN(data - offset, size);
+}
+
+/*
+ * Bytes from @at on of which the host has nothing.  A guest that has just been
+ * made has terabytes of that, and to ask for each page would take a minute.
+ */
+static uint64_t backing_hole(const PrefaultBacking *b, uint64_t at,
+                             uint64_t size, bool twice)
+{
+    uint64_t hole = b->shared ? size
+                    : prefault_residency_hole(b->host + at, size);
+
+    if (b->shared || twice) {
+        hole = MIN(hole, backing_file_hole(b->fd, b->fd_offset + at, size));
+    }
+    return QEMU_ALIGN_DOWN(hole, qemu_real_host_page_size());
+}
+
+/* Pages of a window that take memory when written */
+static uint64_t backing_window_pages(const PrefaultBacking *b, uint8_t *host,
+                                     size_t size, bool twice)
+{
+    size_t page = qemu_real_host_page_size();
+
+    return (b->shared ? 0 : backing_unwritten_pages(host, size, page)) +
+           (b->shared || twice ? backing_absent_pages(host, size, page) : 0);
+}
+
 uint64_t prefault_backing_cost(const PrefaultBacking *b, uint8_t *host,
                                uint64_t size, bool exact)
 {
@@ -140,12 +178,18 @@ uint64_t prefault_backing_cost(const PrefaultBacking *b, uint8_t *host,
     if (!exact) {
         return twice ? 2 * size : size;
     }
-    for (uint64_t at = 0; at < size; at += WINDOW) {
-        size_t part = MIN(WINDOW, size - at);
+    for (uint64_t at = host - (uint8_t *)b->host, end = at + size; at < end;) {
+        size_t part = MIN(WINDOW, end - at);
+        uint64_t hole = part == WINDOW ? backing_hole(b, at, end - at, twice)
+                                       : 0;
 
-        pages += b->shared ? 0 : backing_unwritten_pages(host + at, part, page);
-        pages += b->shared || twice
-                 ? backing_absent_pages(host + at, part, page) : 0;
+        if (hole > part) {
+            pages += hole / page * (twice ? 2 : 1);
+            at += hole;
+        } else {
+            pages += backing_window_pages(b, b->host + at, part, twice);
+            at += part;
+        }
     }
     return pages * page;
 }

@@ -18,6 +18,7 @@
  * @page_size: bytes of a host page behind it: a hugetlb page is larger than
  *             the host's base page
  * @fd: the file behind it, -1 for anonymous memory
+ * @fd_offset: of @host in @fd
  * @shared: writes go to the file (MAP_SHARED); a private mapping of a file
  *          takes anonymous memory for every page that is written
  * @is_private: private memory of a confidential guest: what is present at @host
@@ -34,6 +35,7 @@ typedef struct PrefaultBacking {
     uint64_t size;
     size_t page_size;
     int fd;
+    uint64_t fd_offset;
     bool shared;
     bool is_private;
     uint64_t private_taken;

@@ -281,6 +281,8 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
         .page_size = range->page_size,
         /* A guest_memfd takes memory from the same pool as anonymous memory */
         .fd = range->is_private ? -1 : qemu_ram_get_fd(rb),
+        .fd_offset = rb->fd_offset +
+                     (host - (uint8_t *)qemu_ram_get_host_addr(rb)),
         .shared = !range->is_private && qemu_ram_is_shared(rb),
         .is_private = range->is_private,
         .is_pinned = range->is_private || should_mlock(mlock_state) ||
@@ -304,6 +306,7 @@ static void memory_add_backing(GArray *backings, GHashTable *ends,
     if (backing.page_size > qemu_real_host_page_size()) {
         if (g_hash_table_contains(ends, second_page)) {
             backing.host = second_page;
+            backing.fd_offset += backing.page_size;
             backing.size -= backing.page_size;
         }
         g_hash_table_add(ends, (uint8_t *)backing.host + backing.size);

@@ -17,6 +17,7 @@
 #ifndef PAGEMAP_SCAN
 #define PAGE_IS_FILE (1 << 2)
 #define PAGE_IS_PRESENT (1 << 3)
+#define PAGE_IS_SWAPPED (1 << 4)
 #define PAGE_IS_PFNZERO (1 << 5)
 
 struct page_region {
@@ -77,4 +78,27 @@ bool prefault_residency_extent(void *host, uint64_t size, bool *present,
             : regions ? found.start - scan.start : size;
     *anonymous = !(found.categories & PAGE_IS_FILE);
     return true;
+}
+
+uint64_t prefault_residency_hole(void *host, uint64_t size)
+{
+    struct page_region found = {};
+    struct pm_scan_arg scan = {
+        .size = sizeof(scan),
+        .start = (uintptr_t)host,
+        .end = (uintptr_t)host + size,
+        .vec = (uintptr_t)&found,
+        .vec_len = 1,
+        .max_pages = 1,
+        .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+        .return_mask = PAGE_IS_PRESENT,
+    };
+    /* Memory is counted before prefault_residency_set_up(), too */
+    int fd = qemu_open_old("/proc/self/pagemap", O_RDONLY);
+    int regions = ioctl(fd, PAGEMAP_SCAN, &scan);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return regions < 0 ? 0 : regions ? found.start - scan.start : size;
 }

@@ -36,4 +36,18 @@ bool prefault_residency_set_up(void);
 bool prefault_residency_extent(void *host, uint64_t size, bool *present,
                                uint64_t *same, bool *anonymous);
 
+/**
+ * prefault_residency_hole: how far does memory go of which nothing is there?
+ * @host: host address, a multiple of the page size
+ * @size: bytes, likewise, not 0
+ *
+ * Neither present nor in swap.  Whole page tables that are not there take no
+ * time.
+ *
+ * Context: any thread.
+ *
+ * Returns: bytes from @host on; 0 also if the kernel does not tell.
+ */
+uint64_t prefault_residency_hole(void *host, uint64_t size);
+
 #endif /* HW_CORE_PREFAULT_RESIDENCY_H */
