@@ -34,7 +34,7 @@ FLOORS = {
         pools
         backing engine known nodes pins threads watch
         changes host-limits keep ledger options parts places residency ring work
-        cgroup counts errnos gate plan space stub tally
+        cgroup counts errnos gate plan space spans stub tally
     ''',
     'accel/kvm/prefault': '''
         backend

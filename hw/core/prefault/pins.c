@@ -12,7 +12,6 @@
 #include "qapi/error.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
-#include "qemu/range.h"
 #include "qemu/rcu.h"
 #include "qemu/thread.h"
 #include "qemu/units.h"
@@ -20,6 +19,7 @@
 #include "hw/core/prefault-compat.h"
 #include "pins.h"
 #include "ring.h"
+#include "spans.h"
 
 /* Where all buffers are chunks of a plan, half of a ring's slots stay empty */
 #define SLOT_BYTES (2 * MiB)
@@ -32,8 +32,9 @@
 
 typedef struct PinsBlock {
     uint8_t *host;
-    GPtrArray *rings;           /* those that no thread uses just now */
-    GList *pinned;              /* of Range, sorted: host addresses */
+    GPtrArray *rings;           /* not full, and no thread uses them now */
+    GPtrArray *full;            /* a large block has thousands */
+    PrefaultSpans *pinned;      /* host addresses */
 } PinsBlock;
 
 static struct {
@@ -51,7 +52,8 @@ static void pins_block_free(void *opaque)
     PinsBlock *block = opaque;
 
     g_ptr_array_unref(block->rings);
-    g_list_free_full(block->pinned, g_free);
+    g_ptr_array_unref(block->full);
+    prefault_spans_free(block->pinned);
     g_free(block);
 }
 
@@ -62,9 +64,7 @@ static uint64_t pins_bytes_locked(void)
     for (guint i = 0; i < pins.blocks->len; i++) {
         const PinsBlock *block = g_ptr_array_index(pins.blocks, i);
 
-        for (GList *l = block->pinned; l; l = l->next) {
-            bytes += range_size(l->data);
-        }
+        bytes += prefault_spans_bytes(block->pinned);
     }
     return bytes;
 }
@@ -101,41 +101,26 @@ static PinsBlock *pins_block(uint8_t *host)
         block->host = host;
         block->rings = g_ptr_array_new_with_free_func(
             (GDestroyNotify)prefault_ring_free);
+        block->full = g_ptr_array_new_with_free_func(
+            (GDestroyNotify)prefault_ring_free);
+        block->pinned = prefault_spans_new();
         g_ptr_array_add(pins.blocks, block);
     }
     return block;
 }
 
-/*
- * The first part of @from up to @end that is not pinned, in @gap.  Returns
- * false if there is none.
- */
-static bool pins_gap(const GList *pinned, uint64_t from, uint64_t end,
-                     Range *gap)
-{
-    for (; pinned && range_lob(pinned->data) < end; pinned = pinned->next) {
-        if (range_lob(pinned->data) > from) {
-            end = range_lob(pinned->data);
-        } else if (range_upb(pinned->data) >= from) {
-            from = range_upb(pinned->data) + 1;
-        }
-    }
-    if (from >= end) {
-        return false;
-    }
-    range_set_bounds1(gap, from, end);
-    return true;
-}
-
 /* Returns a ring for the caller alone, or NULL if there is none */
 static PrefaultRing *pins_take_ring(PinsBlock *block)
 {
-    for (guint i = 0; i < block->rings->len; i++) {
-        if (!prefault_ring_is_full(g_ptr_array_index(block->rings, i))) {
-            return g_ptr_array_steal_index_fast(block->rings, i);
-        }
-    }
-    return NULL;
+    return block->rings->len
+           ? g_ptr_array_steal_index_fast(block->rings, block->rings->len - 1)
+           : NULL;
+}
+
+static void pins_put_ring(PinsBlock *block, PrefaultRing *ring)
+{
+    g_ptr_array_add(prefault_ring_is_full(ring) ? block->full : block->rings,
+                    ring);
 }
 
 static void pins_set_limit_error(uint64_t bytes, uint64_t pinned, Error **errp)
@@ -182,15 +167,14 @@ static void pins_set_error(uint64_t host, uint64_t size, int err, Error **errp)
  * What was unlocked a moment ago may count still, and what has to be moved
  * first may be in use for a moment: try again, unless the limit is clear
  */
-static int pins_pin(PrefaultRing *ring, Range *gap)
+static int pins_pin(PrefaultRing *ring, uint64_t start, uint64_t size)
 {
     int ret, tries = 0;
 
     do {
-        ret = prefault_ring_pin(ring, (void *)(uintptr_t)range_lob(gap),
-                                range_size(gap));
+        ret = prefault_ring_pin(ring, (void *)(uintptr_t)start, size);
         if (ret != -ENOMEM ||
-            !prefault_ring_fits(prefault_pins_bytes() + range_size(gap))) {
+            !prefault_ring_fits(prefault_pins_bytes() + size)) {
             break;
         }
         g_usleep(AGAIN_USEC);
@@ -202,8 +186,8 @@ static int pins_pin(PrefaultRing *ring, Range *gap)
  * Returns false with an error.  Without the lock while the kernel pins, which
  * takes long.
  */
-static bool pins_add_gap(uint8_t *block_host, uint64_t block_size, Range gap,
-                         Error **errp)
+static bool pins_add_gap(uint8_t *block_host, uint64_t block_size,
+                         uint64_t start, uint64_t end, Error **errp)
 {
     unsigned ended = pins.ended;
     PrefaultRing *ring = pins_take_ring(pins_block(block_host));
@@ -211,7 +195,7 @@ static bool pins_add_gap(uint8_t *block_host, uint64_t block_size, Range gap,
 
     qemu_mutex_unlock(&pins.lock);
     ring = ring ?: prefault_ring_new(block_size / SLOT_BYTES + 1, errp);
-    ret = ring ? pins_pin(ring, &gap) : 0;
+    ret = ring ? pins_pin(ring, start, end - start) : 0;
     qemu_mutex_lock(&pins.lock);
 
     if (!ring) {
@@ -222,17 +206,16 @@ static bool pins_add_gap(uint8_t *block_host, uint64_t block_size, Range gap,
         prefault_ring_free(ring);
         return true;
     }
-    g_ptr_array_add(pins_block(block_host)->rings, ring);
+    pins_put_ring(pins_block(block_host), ring);
     if (ret) {
-        pins_set_error(range_lob(&gap), range_size(&gap), -ret, errp);
+        pins_set_error(start, end - start, -ret, errp);
         if (ret == -ENOMEM && !pins.refusal) {
             /* Each further try would pin the pages first */
             pins.refusal = error_copy(*errp);
         }
         return false;
     }
-    pins_block(block_host)->pinned = range_list_insert(
-        pins_block(block_host)->pinned, g_memdup2(&gap, sizeof(gap)));
+    prefault_spans_add(pins_block(block_host)->pinned, start, end);
     return true;
 }
 
@@ -256,8 +239,8 @@ static bool pins_find_memory(void *host, uint8_t **start, uint64_t *size,
 bool prefault_pins_add(void *host, uint64_t size, Error **errp)
 {
     uint64_t start = (uintptr_t)host, end = start + size, block_size, page;
+    uint64_t first, last;
     uint8_t *block_host;
-    Range gap;
 
     if (!pins.set_up ||
         !pins_find_memory(host, &block_host, &block_size, &page)) {
@@ -270,9 +253,10 @@ bool prefault_pins_add(void *host, uint64_t size, Error **errp)
         error_propagate(errp, error_copy(pins.refusal));
         return false;
     }
-    while (pins.wanted &&
-           pins_gap(pins_block(block_host)->pinned, start, end, &gap)) {
-        if (!pins_add_gap(block_host, block_size, gap, errp)) {
+    for (first = start, last = end; pins.wanted &&
+         prefault_spans_gap(pins_block(block_host)->pinned, &first, &last);
+         first = start, last = end) {
+        if (!pins_add_gap(block_host, block_size, first, last, errp)) {
             return false;
         }
     }
@@ -281,17 +265,15 @@ bool prefault_pins_add(void *host, uint64_t size, Error **errp)
 
 bool prefault_pins_have(const void *host, uint64_t size)
 {
-    uintptr_t start = (uintptr_t)host;
-    Range gap;
-
     if (!pins.set_up) {
         return true;
     }
     QEMU_LOCK_GUARD(&pins.lock);
     for (guint i = 0; pins.wanted && i < pins.blocks->len; i++) {
-        const PinsBlock *block = g_ptr_array_index(pins.blocks, i);
+        PinsBlock *block = g_ptr_array_index(pins.blocks, i);
+        uint64_t start = (uintptr_t)host, end = start + size;
 
-        if (!pins_gap(block->pinned, start, start + size, &gap)) {
+        if (!prefault_spans_gap(block->pinned, &start, &end)) {
             return true;
         }
     }
