@@ -316,6 +316,23 @@ static bool pins_fit(uint64_t bytes, Error **errp)
     return fit;
 }
 
+static bool pins_may_open(uint64_t bytes, Error **errp)
+{
+    struct rlimit limit = {};
+    uint64_t files;
+
+    if (prefault_ring_may_open(bytes, &files)) {
+        return true;
+    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    error_setg(errp, OPTION "to pin %" PRIu64 " bytes of guest memory takes %"
+               PRIu64 " file descriptors, and RLIMIT_NOFILE allows %" PRIu64
+               ": raise it (ulimit -n, LimitNOFILE=, libvirt: max_files), or "
+               "use prefault-keep=on, which pins nothing", bytes, files,
+               (uint64_t)limit.rlim_max);
+    return false;
+}
+
 /* Returns false with an error if there is no hope */
 static bool pins_try(uint64_t bytes, Error **errp)
 {
@@ -326,7 +343,7 @@ static bool pins_try(uint64_t bytes, Error **errp)
         return false;
     }
     prefault_ring_free(ring);
-    if (!pins_fit(bytes, errp)) {
+    if (!pins_fit(bytes, errp) || !pins_may_open(bytes, errp)) {
         return false;
     }
     /* As VFIO: a device that says what it discards has nothing pinned */

@@ -22,6 +22,12 @@
  */
 #define SLOTS_MAX (4 * KiB)
 
+/* What fills a slot: a chunk.  So a ring has 16 GiB */
+#define SLOT_FILLS (4 * MiB)
+
+/* For all else that QEMU opens: disks, connections, vCPUs */
+#define FILES_ELSE 4096
+
 /*
  * Linux 5.13 and, for sparse tables, 5.19, include/uapi/linux/io_uring.h: each
  * kernel that can map in advance has them, the headers that QEMU is built with
@@ -125,4 +131,17 @@ bool prefault_ring_fits(uint64_t bytes)
 
     return getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur >= bytes ||
            !ring_is_limited();
+}
+
+bool prefault_ring_may_open(uint64_t bytes, uint64_t *files)
+{
+    struct rlimit limit;
+
+    *files = DIV_ROUND_UP(bytes, SLOTS_MAX * SLOT_FILLS);
+    /* Half of the limit is for the rest: that of a small guest stays as it is */
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur / 2 >= *files) {
+        return true;
+    }
+    limit.rlim_cur = MIN(limit.rlim_max, *files + FILES_ELSE);
+    return limit.rlim_max > *files && !setrlimit(RLIMIT_NOFILE, &limit);
 }

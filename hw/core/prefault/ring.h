@@ -74,4 +74,17 @@ int prefault_ring_pin(PrefaultRing *ring, void *host, uint64_t size);
  */
 bool prefault_ring_fits(uint64_t bytes);
 
+/**
+ * prefault_ring_may_open: may QEMU have the file descriptors of so many rings?
+ * @bytes: memory that is to be pinned, a chunk (plan.h) at a time
+ * @files: set to the file descriptors that its rings take
+ *
+ * Raises the soft limit (RLIMIT_NOFILE) for them, if the hard limit allows it.
+ *
+ * Context: any thread.
+ *
+ * Returns: false if the limit does not suffice.
+ */
+bool prefault_ring_may_open(uint64_t bytes, uint64_t *files);
+
 #endif /* HW_CORE_PREFAULT_RING_H */
