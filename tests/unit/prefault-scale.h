@@ -11,6 +11,7 @@
 #define TESTS_UNIT_PREFAULT_SCALE_H
 
 #include <malloc.h>
+#include <math.h>
 #include "qemu/units.h"
 #include "../../hw/core/prefault/plan.h"
 

@@ -17,6 +17,7 @@
 #include "qemu/units.h"
 #include "../../accel/kvm/prefault/retention.c"
 #include "../../accel/kvm/prefault/slots.c"
+#include "prefault-scale.h"
 
 #define PAGE 4096
 #define SLOTS_MAX 4200
@@ -618,13 +619,13 @@ static void test_overlay_above_4_gib(void)
     assert_kept(&flat, overlaid, ARRAY_SIZE(overlaid), 3, 1);
 }
 
-/* A view of 64 TiB, and another page of it that is hidden */
-static GArray *large_view(hwaddr hidden)
+/* A view of some TiB, and another page of it that is hidden */
+static GArray *large_view(unsigned tib, hwaddr hidden)
 {
     GArray *view = g_array_new(false, false, sizeof(Section));
     Section low = { 0, hidden, MAIN };
     Section page = { hidden, hidden + PAGE, ALIASED };
-    Section high = { hidden + PAGE, 64 * TiB, MAIN };
+    Section high = { hidden + PAGE, tib * TiB, MAIN };
 
     g_array_append_val(view, low);
     g_array_append_val(view, page);
@@ -644,37 +645,61 @@ static unsigned slots_used(const Space *space)
 
 /*
  * Thousands of memslots: the time of a commit, without what KVM's listener
- * does.  Looking for each memslot among all takes 20 times as long.
+ * does.  Returns the memslots that there are.
  */
-static void test_large_guest(void)
+static unsigned commit_cost(unsigned tib, Scale *taken)
 {
     const int rounds = 50;
-    int64_t sum_us = 0;
     unsigned used;
 
+    *taken = (Scale) {};
     setup(SLOTS_MAX);
-    change_view(&spaces[0], large_view(TiB));
+    change_view(&spaces[0], large_view(tib, TiB / 2));
     for (int i = 1; i <= rounds; i++) {
-        GArray *view = large_view(TiB + i * GiB);
+        Scale begun;
 
-        queue_view(&spaces[0], view);
-        sum_us -= g_get_monotonic_time();
+        queue_view(&spaces[0], large_view(tib, TiB / 2 + i * GiB));
+        begun = scale_begin();
         kvm_retention_commit(&spaces[0].kml);
-        sum_us += g_get_monotonic_time();
+        taken->ms += scale_end(begun).ms / rounds;
         apply(&spaces[0]);
     }
     used = slots_used(&spaces[0]);
-    g_test_message("%u memslots, 64 TiB: %" PRId64 " us a commit", used,
-                   sum_us / rounds);
+    teardown();
+    return used;
+}
+
+/* Looking for each memslot among all takes 20 times as long */
+static void test_large_guest(void)
+{
+    Scale taken;
+    unsigned used = commit_cost(64, &taken);
+
+    g_test_message("%u memslots, 64 TiB: %.3f ms a commit", used, taken.ms);
     g_assert_cmpuint(used, >, 2500);
     g_assert_cmpuint(used, <, 4096);
-    g_assert_cmpint(sum_us / rounds, <, 4000);
-    teardown();
+    g_assert_cmpfloat(taken.ms, <, 4);
+}
+
+static void perf_commit(void)
+{
+    static const unsigned all_tib[] = { 1, 16, 64 };
+
+    for (int i = 0; i < ARRAY_SIZE(all_tib); i++) {
+        Scale taken;
+        unsigned used = commit_cost(all_tib[i], &taken);
+
+        scale_row("commit", all_tib[i], used, 0, taken);
+    }
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    if (g_test_perf()) {
+        g_test_add_func("/kvm/retention/perf", perf_commit);
+        return g_test_run();
+    }
     g_test_add_func("/kvm/retention/cut", test_cut);
     g_test_add_func("/kvm/retention/pam", test_pam);
     g_test_add_func("/kvm/retention/overlay", test_overlay_above_4_gib);

@@ -9,7 +9,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <math.h>
 #include <sys/mman.h>
 #include "qapi/error.h"
 #include "qemu/atomic.h"

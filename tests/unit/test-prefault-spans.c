@@ -5,7 +5,6 @@
  */
 
 #include "qemu/osdep.h"
-#include <math.h>
 #include "../../hw/core/prefault/spans.h"
 #include "prefault-scale.h"
 
