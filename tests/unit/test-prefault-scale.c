@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include "qapi/error.h"
 #include "qemu/atomic.h"
+#include "qemu/lockable.h"
 #include "qemu/thread.h"
 #include "hw/core/prefault-backend.h"
 #include "../../hw/core/prefault/engine.h"
@@ -20,6 +21,7 @@
 #include "../../hw/core/prefault/ledger.h"
 #include "../../hw/core/prefault/backing.h"
 #include "../../hw/core/prefault/room.h"
+#include "../../hw/core/prefault/tally.h"
 #include "prefault-scale.h"
 
 #define GUEST (64 * TiB)
@@ -473,6 +475,27 @@ static WorkCost second_run_cost(uint64_t bytes, unsigned pieces,
     return work_cost(&work_known_ops, bytes, pieces, workers);
 }
 
+/* A thousand workers that note failures keep neither queries nor each other */
+static void test_figures_wait_for_nobody(void)
+{
+    PrefaultTally tally;
+    PrefaultProgress progress;
+
+    prefault_tally_init(&tally);
+    WITH_QEMU_LOCK_GUARD(&tally.lock) {
+        /* The process ends by a signal if one of these waits for the lock */
+        alarm(10);
+        prefault_tally_add(&tally, &tally.counts.mapped, 7);
+        g_assert_cmpint(prefault_tally_outcome(&tally, &progress), ==,
+                        PREFAULT_OUTCOME_RUNNING);
+        g_assert_cmpint(prefault_tally_outcome(&tally, NULL), ==,
+                        PREFAULT_OUTCOME_RUNNING);
+        alarm(0);
+    }
+    g_assert_cmpuint(progress.mapped, ==, 7);
+    prefault_tally_destroy(&tally);
+}
+
 /* 16 million chunks, and a question for each piece */
 static void test_second_run(void)
 {
@@ -527,6 +550,7 @@ int main(int argc, char **argv)
     ADD("count/absent", test_count_absent);
     ADD("count/some", test_count_some);
     ADD("workers", test_workers);
+    ADD("figures", test_figures_wait_for_nobody);
     ADD("second-run", test_second_run);
     return g_test_run();
 }

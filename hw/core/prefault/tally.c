@@ -24,10 +24,9 @@ void prefault_tally_destroy(PrefaultTally *tally)
     qemu_mutex_destroy(&tally->lock);
 }
 
-void prefault_tally_add(PrefaultTally *tally, uint64_t *counter, uint64_t bytes)
+void prefault_tally_add(PrefaultTally *tally, Stat64 *counter, uint64_t bytes)
 {
-    QEMU_LOCK_GUARD(&tally->lock);
-    *counter += bytes;
+    stat64_add(counter, bytes);
 }
 
 void prefault_tally_stop(PrefaultTally *tally, PrefaultOutcome why)
@@ -54,16 +53,32 @@ void prefault_tally_fail(PrefaultTally *tally, Error *failure)
     prefault_tally_stop(tally, PREFAULT_OUTCOME_FAILED);
 }
 
+static void tally_read(const PrefaultCounts *counts, PrefaultProgress *progress)
+{
+    *progress = (PrefaultProgress) {
+        .populated = stat64_get(&counts->populated),
+        .mapped = stat64_get(&counts->mapped),
+        .failed = stat64_get(&counts->failed),
+        .private_mapped = stat64_get(&counts->private_mapped),
+        .later = stat64_get(&counts->later),
+        .refused = stat64_get(&counts->refused),
+        .private_skipped = stat64_get(&counts->private_skipped),
+    };
+    for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
+        progress->skipped[i] = stat64_get(&counts->skipped[i]);
+    }
+}
+
 PrefaultOutcome prefault_tally_outcome(PrefaultTally *tally,
                                        PrefaultProgress *progress)
 {
-    /* Each worker asks some times a chunk: without the lock that all share */
-    if (!progress) {
-        return qatomic_load_acquire(&tally->outcome);
+    /* Before the figures: once the work is over, these are the last ones */
+    PrefaultOutcome outcome = qatomic_load_acquire(&tally->outcome);
+
+    if (progress) {
+        tally_read(&tally->counts, progress);
     }
-    QEMU_LOCK_GUARD(&tally->lock);
-    *progress = tally->progress;
-    return tally->outcome;
+    return outcome;
 }
 
 void prefault_tally_failure(PrefaultTally *tally, Error **errp)

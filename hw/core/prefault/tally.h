@@ -8,6 +8,7 @@
 #define HW_CORE_PREFAULT_TALLY_H
 
 #include "qapi/qapi-types-prefault.h"
+#include "qemu/stats64.h"
 #include "qemu/thread.h"
 
 /**
@@ -53,14 +54,31 @@ typedef struct PrefaultProgress {
 } PrefaultProgress;
 
 /**
+ * PrefaultCounts: the same figures as they are counted, changed atomically
+ *
+ * Each worker counts some times a chunk, and a query asks with the BQL: a lock
+ * that a thousand workers share would let it wait for long.
+ */
+typedef struct PrefaultCounts {
+    Stat64 populated;
+    Stat64 mapped;
+    Stat64 failed;
+    Stat64 private_mapped;
+    Stat64 later;
+    Stat64 refused;
+    Stat64 skipped[PREFAULT_SKIP_REASON__MAX];
+    Stat64 private_skipped;
+} PrefaultCounts;
+
+/**
  * PrefaultTally: what all threads have done together
  *
- * Made by prefault_tally_init().  Others only name a counter of @progress, for
+ * Made by prefault_tally_init().  Others only name one of @counts, for
  * prefault_tally_add().
  */
 typedef struct PrefaultTally {
+    PrefaultCounts counts;
     QemuMutex lock;             /* protects the rest */
-    PrefaultProgress progress;
     PrefaultOutcome outcome;    /* read without it, atomically */
     Error *failure;             /* the first one */
 } PrefaultTally;
@@ -84,13 +102,12 @@ void prefault_tally_destroy(PrefaultTally *tally);
 /**
  * prefault_tally_add: something is done
  * @tally: the tally
- * @counter: a member of its progress
+ * @counter: one of its counts
  * @bytes: how much
  *
  * Context: any thread.
  */
-void prefault_tally_add(PrefaultTally *tally, uint64_t *counter,
-                        uint64_t bytes);
+void prefault_tally_add(PrefaultTally *tally, Stat64 *counter, uint64_t bytes);
 
 /**
  * prefault_tally_stop: end the work

@@ -31,8 +31,8 @@ static Error *work_failure_new(const char *step, const PrefaultChunk *chunk,
     return failure;
 }
 
-/* Count @piece in @counter, a member of the progress */
-static void work_account(PrefaultWork *work, uint64_t *counter,
+/* Count @piece in @counter, one of the tally's counts */
+static void work_account(PrefaultWork *work, Stat64 *counter,
                          const PrefaultChunk *piece)
 {
     prefault_tally_add(&work->tally, counter, piece->alias ? 0 : piece->size);
@@ -41,15 +41,15 @@ static void work_account(PrefaultWork *work, uint64_t *counter,
 static void work_account_skipped(PrefaultWork *work, PrefaultSkipReason reason,
                                  const PrefaultChunk *piece)
 {
-    work_account(work, &work->tally.progress.skipped[reason], piece);
+    work_account(work, &work->tally.counts.skipped[reason], piece);
     if (piece->is_private) {
-        work_account(work, &work->tally.progress.private_skipped, piece);
+        work_account(work, &work->tally.counts.private_skipped, piece);
     }
 }
 
 static void work_leave_for_later(PrefaultWork *work, const PrefaultChunk *piece)
 {
-    work_account(work, &work->tally.progress.later, piece);
+    work_account(work, &work->tally.counts.later, piece);
     if (piece->is_private) {
         work_account_skipped(work, PREFAULT_SKIP_REASON_PRIVATE, piece);
     }
@@ -69,7 +69,7 @@ static void work_settle(PrefaultWork *work, const PrefaultChunk *piece,
 static void work_leave_out(PrefaultWork *work, const PrefaultChunk *piece)
 {
     trace_prefault_engine_leave_out(piece->gpa, piece->size);
-    work_account(work, &work->tally.progress.failed, piece);
+    work_account(work, &work->tally.counts.failed, piece);
     work_settle(work, piece, false);
 }
 
@@ -96,9 +96,9 @@ static void work_fail(PrefaultWork *work, const char *step,
 
 static void work_account_mapped(PrefaultWork *work, const PrefaultChunk *piece)
 {
-    work_account(work, &work->tally.progress.mapped, piece);
+    work_account(work, &work->tally.counts.mapped, piece);
     if (piece->is_private) {
-        work_account(work, &work->tally.progress.private_mapped, piece);
+        work_account(work, &work->tally.counts.private_mapped, piece);
     }
     work_settle(work, piece, true);
 }
@@ -278,7 +278,7 @@ static void work_map_present(PrefaultWork *work, unsigned worker,
         }
         rest.size = size;
         if (present && returned) {
-            work_account(work, &work->tally.progress.populated, &rest);
+            work_account(work, &work->tally.counts.populated, &rest);
         }
         if (present && work_pin(work, &rest)) {
             work_map_if_possible(work, worker, &rest);
@@ -314,7 +314,7 @@ static void work_populate_and_map(PrefaultWork *work, unsigned worker,
     }
     ret = work_populate(work, chunk);
     if (ret == 0) {
-        work_account(work, &work->tally.progress.populated, chunk);
+        work_account(work, &work->tally.counts.populated, chunk);
         trace_prefault_engine_populated(worker, chunk->gpa, chunk->size);
         if (work_pin(work, chunk) && work->ops->map) {
             work_map_if_possible(work, worker, chunk);
@@ -344,7 +344,7 @@ static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
 {
     if (work->ops->patient) {
         prefault_tally_note(&work->tally, why);
-        work_account(work, &work->tally.progress.refused, chunk);
+        work_account(work, &work->tally.counts.refused, chunk);
         work_leave_for_later(work, chunk);
     } else if (work->ops->tolerant) {
         prefault_tally_note(&work->tally, why);
@@ -356,8 +356,8 @@ static void work_refuse(PrefaultWork *work, const PrefaultChunk *chunk,
 
 void prefault_work_was_mapped(PrefaultWork *work, const PrefaultChunk *piece)
 {
-    work_account(work, &work->tally.progress.populated, piece);
-    work_account(work, &work->tally.progress.mapped, piece);
+    work_account(work, &work->tally.counts.populated, piece);
+    work_account(work, &work->tally.counts.mapped, piece);
 }
 
 void prefault_work_chunk(PrefaultWork *work, unsigned worker,
