@@ -2,7 +2,8 @@
 """Measure prefault in the test bed, and write docs/benchmarks.md.
 
 Compares the ways to bring a guest up on several kinds of memory, then checks
-each figure that the project wants to reach.  Needs what scripts/setup and
+each figure that the project wants to reach; with the word scale, what a large
+guest takes (docs/scale.md).  Needs what scripts/setup and
 ninja -C build make; takes up to 20 minutes on two CPUs, some minutes with
 --quick.
 """
@@ -21,6 +22,7 @@ import memory
 import monitor
 import quiet
 import report
+import scale
 import threads
 
 DOCUMENT = paths.ROOT / 'docs/benchmarks.md'
@@ -37,6 +39,10 @@ QUICK = {'mem': 64, 'pair_mem': 256, 'long_mem': 512,
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('what', nargs='?', choices=('bed', 'scale'), default='bed',
+                        help='bed (usual), or scale: what our parts take for guests '
+                             'of up to 64 TiB, without the test bed, in '
+                             'docs/scale.md; two minutes')
     parser.add_argument('--quick', action='store_true',
                         help='smaller guests, fewer runs: some minutes')
     parser.add_argument('--output', type=Path, metavar='FILE',
@@ -48,7 +54,7 @@ def arguments():
     for name, value in (QUICK if options.quick else FULL).items():
         setattr(options, name, value)
     options.command = 'tests/bench/run' + ' --quick' * options.quick
-    if not options.output and not options.quick:
+    if not options.output and not options.quick and options.what == 'bed':
         options.output = DOCUMENT
     return options
 
@@ -88,6 +94,8 @@ def on_two_nodes():
 
 def main():
     options = arguments()
+    if options.what == 'scale':
+        return scale.measure(options)
     try:
         machine, rows, bars = on_two_cpus(options)
         boots, more = on_one_cpu(options)

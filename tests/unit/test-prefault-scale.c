@@ -85,13 +85,12 @@ static void test_plan(void)
 
 static void perf_plan(void)
 {
+    for (int p = 0; p < ARRAY_SIZE(all_pieces); p++) {
+        scale_row("plan", 64, all_pieces[p], 0, plan_cost(GUEST, all_pieces[p]));
+    }
     for (int t = 0; t < ARRAY_SIZE(all_tib); t++) {
-        for (int p = 0; p < ARRAY_SIZE(all_pieces); p++) {
-            scale_row("plan", all_tib[t], all_pieces[p], 0,
-                      plan_cost(all_tib[t] * TiB, all_pieces[p]));
-            scale_row("walk", all_tib[t], all_pieces[p], 0,
-                      walk_cost(all_tib[t] * TiB, all_pieces[p]));
-        }
+        scale_row("walk", all_tib[t], PIECES, 0,
+                  walk_cost(all_tib[t] * TiB, PIECES));
     }
 }
 
