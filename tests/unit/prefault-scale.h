@@ -52,7 +52,7 @@ static inline Scale scale_end(Scale begun)
                      .mib = scale_now_mib() - begun.mib };
 }
 
-/* A row of the benchmark's table: which of the sizes matter, and what it took */
+/* A row of the benchmark's table: sizes, or 0 if they do not matter */
 static inline void scale_row(const char *what, unsigned tib, unsigned pieces,
                              unsigned workers, Scale taken)
 {

@@ -86,7 +86,8 @@ static void test_plan(void)
 static void perf_plan(void)
 {
     for (int p = 0; p < ARRAY_SIZE(all_pieces); p++) {
-        scale_row("plan", 64, all_pieces[p], 0, plan_cost(GUEST, all_pieces[p]));
+        scale_row("plan", 64, all_pieces[p], 0,
+                  plan_cost(GUEST, all_pieces[p]));
     }
     for (int t = 0; t < ARRAY_SIZE(all_tib); t++) {
         scale_row("walk", all_tib[t], PIECES, 0,
@@ -353,8 +354,11 @@ static void test_count_some(void)
     };
 
     for (int i = 0; i < ARRAY_SIZE(cases); i++) {
-        int fd = cases[i].file ? memfd_create("scale", 0) : -1;
+        int fd = -1;
 
+        if (cases[i].file) {
+            fd = memfd_create("scale", 0);
+        }
         g_assert_true(fd < 0 || ftruncate(fd, cases[i].offset + TiB) == 0);
         /* What lies before the mapping does not count */
         g_assert_true(!cases[i].offset || pwrite(fd, "x", 1, GiB) == 1);
@@ -414,8 +418,8 @@ static const PrefaultOps work_ops = {
     .populate = work_populate, .map = work_map, .done = work_done,
 };
 static const PrefaultOps work_known_ops = {
-    .known = work_is_known, .mapped = work_mapped, .populate = work_populate, .map = work_map,
-    .done = work_done,
+    .known = work_is_known, .mapped = work_mapped,
+    .populate = work_populate, .map = work_map, .done = work_done,
 };
 
 typedef struct WorkCost {

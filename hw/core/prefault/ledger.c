@@ -49,7 +49,8 @@ static LedgerDebt *ledger_first(PrefaultLedger *ledger, hwaddr start,
 /* The one behind @debt, or NULL */
 static LedgerDebt *ledger_next(LedgerDebt *debt)
 {
-    IntervalTreeNode *node = interval_tree_iter_next(&debt->node, 0, HWADDR_MAX);
+    IntervalTreeNode *node =
+        interval_tree_iter_next(&debt->node, 0, HWADDR_MAX);
 
     return node ? container_of(node, LedgerDebt, node) : NULL;
 }

@@ -138,7 +138,7 @@ bool prefault_ring_may_open(uint64_t bytes, uint64_t *files)
     struct rlimit limit;
 
     *files = DIV_ROUND_UP(bytes, SLOTS_MAX * SLOT_FILLS);
-    /* Half of the limit is for the rest: that of a small guest stays as it is */
+    /* Half of it is for the rest: that of a small guest stays as it is */
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur / 2 >= *files) {
         return true;
     }

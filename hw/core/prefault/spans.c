@@ -63,9 +63,11 @@ bool prefault_spans_gap(PrefaultSpans *spans, uint64_t *start, uint64_t *end)
     uint64_t from = *start, to = *end;
     IntervalTreeNode *piece;
 
-    if (from < to && (piece = spans_first(spans, from, from))) {
-        from = piece->last + 1;
+    if (from >= to) {
+        return false;
     }
+    piece = spans_first(spans, from, from);
+    from = piece ? piece->last + 1 : from;
     if (from >= to) {
         return false;
     }

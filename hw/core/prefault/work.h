@@ -27,8 +27,8 @@ typedef enum PrefaultKnowledge {
 } PrefaultKnowledge;
 
 /**
- * PrefaultOps: the workers' operations; called without any lock, but for @mapped, nor
- *              the BQL
+ * PrefaultOps: the workers' operations; called without any lock (but @mapped),
+ *              nor the BQL
  *
  * @enter: the calling worker goes on with chunks of @place: it may move itself
  *         there.  NULL: places do not matter.
