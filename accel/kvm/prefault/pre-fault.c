@@ -58,7 +58,12 @@ static int pre_fault_timer_make(void)
 
     event._sigev_un._tid = qemu_get_thread_id();
     if (timer_create(CLOCK_MONOTONIC, &event, &timer)) {
-        return -errno;
+        int err = errno;
+
+        warn_report_once("prefault: a thread that maps memory gets no timer: "
+                         "%s (RLIMIT_SIGPENDING of all processes of this user, "
+                         "one for each worker and each vCPU?)", strerror(err));
+        return -err;
     }
     g_private_set(&pre_fault_timer, g_memdup2(&timer, sizeof(timer)));
     sigemptyset(&signals);
