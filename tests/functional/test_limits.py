@@ -14,6 +14,8 @@ import bed
 SIZE = 128                      # MiB of guest memory
 PAGES = SIZE // 2               # in huge pages
 POOL = PAGES + 4                # more than enough
+LARGE = 1000 * 1024             # MiB: what a CPU of 40 address bits can have
+SOON = 10                       # seconds, emulated: QEMU's own start takes some
 FILLER = 'fallocate -l 120M {}/filler'
 # The first 80 MiB take 6 s: time enough to take memory away
 SLOW = 'madvise:MADV_POPULATE_WRITE:count=20:delay-ms=600'
@@ -213,6 +215,17 @@ class Limits(LimitTest):
         limit = Limit('ram,reserve=off', (), '', '', SENTENCES['host'])
         self.assert_refused(limit, 'host', mib=8192)
 
+    def test_refused_at_once(self):
+        """Nobody looks at each of the pages that are not there."""
+        for backend in 'ram,reserve=off', 'memfd,reserve=off':
+            with self.subTest(backend=backend):
+                began = self.machine.now_ns()
+                limit = Limit(backend, (), '', '', SENTENCES['host'])
+                self.assert_refused(limit, backend, mib=LARGE)
+                took = (self.machine.now_ns() - began) / 1e9
+                print(f'# note: {LARGE} MiB refused after {took:.1f} s')
+                self.assertLess(took, SOON)
+
     def test_taken_while_it_runs(self):
         """What nobody could know: a clean failure with the guest's range."""
         for name in 'hugetlb_memfd', 'hugetlb_file', 'tmpfs', 'ext4':
@@ -267,6 +280,14 @@ class Limits(LimitTest):
         print(f'# note: RLIMIT_MEMLOCK too low: {said["on"].strip()}')
         self.assertEqual(said['on'], said['off'])
         self.assertIn('mlockall', said['on'])
+
+    def test_pending_signals(self):
+        """A worker's timer counts: the cause is named beside the failure."""
+        qemu = self.guest('on', prefix=self.shell('ulimit -i 0'))
+        qemu.qmp('cont')
+        self.assert_run_fails(qemu, 'Resource temporarily unavailable')
+        self.assertRegex(qemu.stderr, r'no timer: .*RLIMIT_SIGPENDING')
+        self.assertEqual(qemu.quit()[0], 0)
 
 
 class NodeLimits(LimitTest):
