@@ -45,9 +45,37 @@ static void test_limit_of_files(void)
     }
 }
 
+/* More threads pin than was thought: up to the hard limit there is one more */
+static void test_rings_up_to_the_hard_limit(void)
+{
+    const struct rlimit limit = { 32, 256 };
+    PrefaultRing *rings[256];
+    unsigned nr = 0;
+
+    if (setrlimit(RLIMIT_NOFILE, &limit)) {
+        g_test_skip("the hard limit of file descriptors is less");
+        return;
+    }
+    while (nr < ARRAY_SIZE(rings) &&
+           (rings[nr] = prefault_ring_new(1, NULL)) != NULL) {
+        nr++;
+    }
+    g_test_message("%u rings", nr);
+    for (unsigned i = 0; i < nr; i++) {
+        prefault_ring_free(rings[i]);
+    }
+    if (!nr) {
+        g_test_skip("no io_uring");
+        return;
+    }
+    g_assert_cmpuint(nr, >, 128);
+    g_assert_cmpuint(nr, <, 256);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/prefault/ring/files", test_limit_of_files);
+    g_test_add_func("/prefault/ring/many", test_rings_up_to_the_hard_limit);
     return g_test_run();
 }

@@ -58,12 +58,42 @@ struct PrefaultRing {
     unsigned used;
 };
 
+/*
+ * Each block has as many rings as threads that pin its memory side by side:
+ * prefault_ring_may_open() knows neither.  Twice the limit leaves others some.
+ */
+static bool ring_raise_limit(void)
+{
+    struct rlimit limit = {};
+    rlim_t before;
+    bool raised;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    before = limit.rlim_cur;
+    limit.rlim_cur = MIN(limit.rlim_max, before * 2);
+    raised = limit.rlim_cur > before && !setrlimit(RLIMIT_NOFILE, &limit);
+    /* That is why there was no ring, whatever became of the limit */
+    errno = EMFILE;
+    return raised;
+}
+
+static int ring_open(void)
+{
+    int fd;
+
+    do {
+        struct io_uring_params params = {};
+
+        fd = syscall(SYS_io_uring_setup, 1, &params);
+    } while (fd < 0 && errno == EMFILE && ring_raise_limit());
+    return fd;
+}
+
 PrefaultRing *prefault_ring_new(uint64_t slots, Error **errp)
 {
-    struct io_uring_params params = {};
     RingTable table = { .slots = MIN(slots, SLOTS_MAX), .flags = RING_SPARSE };
     PrefaultRing *ring;
-    int fd = syscall(SYS_io_uring_setup, 1, &params);
+    int fd = ring_open();
 
     if (fd < 0 || syscall(SYS_io_uring_register, fd, RING_REGISTER_BUFFERS,
                           &table, sizeof(table)) < 0) {
