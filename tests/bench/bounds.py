@@ -63,7 +63,8 @@ LIMITS = (
     '`prefault-keep=lock` takes {rings:,} more, one for each {ring} GiB: a ring of '
     'io_uring has {slots:,} buffers of a chunk ({chunk} MiB).  The kernel would take 16,384 '
     '(`IORING_MAX_REG_BUFFERS`), and looks at all of them for each huge page.  QEMU raises '
-    'its soft limit, or refuses at the start.',
+    'its soft limit, or refuses at the start.  Workers that pin one backend side by side '
+    'have a ring each, which need not get full.',
     '`RLIMIT_MEMLOCK`: {ram} TiB for `prefault-keep=lock`, unless QEMU has `CAP_IPC_LOCK`.',
     '`RLIMIT_SIGPENDING`: {timers:,}, a timer for each worker and, while the guest runs, each '
     'vCPU (`timer_create(2)`: EAGAIN).  All processes of a user share it.',
