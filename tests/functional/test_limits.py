@@ -15,7 +15,7 @@ SIZE = 128                      # MiB of guest memory
 PAGES = SIZE // 2               # in huge pages
 POOL = PAGES + 4                # more than enough
 LARGE = 1000 * 1024             # MiB: what a CPU of 40 address bits can have
-SOON = 10                       # seconds, emulated: QEMU's own start takes some
+SOON = 20                       # seconds, emulated: QEMU's own start takes some
 FILLER = 'fallocate -l 120M {}/filler'
 # The first 80 MiB take 6 s: time enough to take memory away
 SLOW = 'madvise:MADV_POPULATE_WRITE:count=20:delay-ms=600'
