@@ -20,6 +20,7 @@ QEMU_BUILD = BUILD / 'qemu'
 QEMU = QEMU_BUILD / 'qemu-system-x86_64'
 BED = BUILD / 'bed'                  # the test bed's kernels and initramfs
 LOGS = BUILD / 'logs'
+HTML = BUILD / 'docs/html'           # the documents
 PRISTINE = BUILD / 'pristine'        # trees without ours, for comparison
 PRISTINE_QEMU = PRISTINE / 'qemu' / 'qemu-system-x86_64'
 

@@ -59,7 +59,11 @@ class Choice(unittest.TestCase):
                 suites.set_up(wanted)
                 return install.call_args[0][0]
 
-            self.assertEqual(needed(assembly=None), {packages.SOURCE})
+            for debian, more in (True, {packages.DOCS}), (False, set()):
+                with mock.patch('prefaultlib.assemble.system.is_debian',
+                                return_value=debian):
+                    self.assertEqual(needed(assembly=None),
+                                     {packages.SOURCE, *more})
             top.assert_not_called()
             qemu = {packages.SOURCE, packages.BUILD}
             self.assertEqual(needed(unit=None), qemu)

@@ -21,6 +21,7 @@ UPSTREAM = "for QEMU's own tests"
 LIBVIRT = 'to build libvirt'
 FULL = 'for all features of QEMU'
 ROOT = 'to build packages in a clean Debian'
+DOCS = 'to make HTML of the documents'
 
 PACKAGES = {
     SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
@@ -47,9 +48,10 @@ PACKAGES = {
           'libcacard-dev libvdeplug-dev libbrlapi-dev libglusterfs-dev '
           'nettle-dev ipxe-qemu ovmf',
     ROOT: 'debootstrap',
+    DOCS: 'cmark-gfm',
 }
 # Only where they are asked for
-SPECIAL = (FULL, ROOT)
+SPECIAL = (FULL, ROOT, DOCS)
 DEMO = (SOURCE, BUILD, BED)
 # What is looked for where packages have other names
 PROGRAMS = {SOURCE: ('patch', 'tar', 'xz', 'bzip2', 'git'),

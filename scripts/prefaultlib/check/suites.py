@@ -254,6 +254,11 @@ def bed_packages(chosen):
               else []))
 
 
+def assembly_packages(_chosen):
+    """Elsewhere than on Debian the HTML of the documents is not made."""
+    return (packages.SOURCE, *([packages.DOCS] if system.is_debian() else []))
+
+
 def qemu_packages(_chosen):
     """What a build of QEMU needs."""
     return QEMU_PACKAGES
@@ -261,7 +266,7 @@ def qemu_packages(_chosen):
 
 ROWS = (
     Suite('assembly', 'how the trees are put together; rules for hooks, files and '
-          'style', assembly, lambda _: (packages.SOURCE,),
+          'style', assembly, assembly_packages,
           '1 min, 100 MiB, 2 GiB of disk',
           files=partial(functional.names, 'assembly')),
     Suite('unit', 'the C code by itself, with fake operations and made-up hosts',
