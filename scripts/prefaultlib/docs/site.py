@@ -18,6 +18,7 @@ from . import links, markdown, pages
 TOOL = 'cmark-gfm'
 STYLE = Path(__file__).with_name('style.css')
 HEADING = re.compile(r'<h([1-6])>(.*?)</h\1>', re.S)
+CODE = re.compile(r'<code>([^<]{1,24})</code>(?!</pre>)')
 REFERENCE = re.compile(r'(<a href|<img src)="([^"]*)"')
 FEW = 3             # as many headings need no table of contents
 DEEP = 3            # lower ones are not in it
@@ -136,6 +137,8 @@ class Site:
             raise Fail(f'{page.name}: a link is broken: {why}') from why
         body = body.replace('<table>', '<div class="wide"><table>')
         body = body.replace('</table>', '</table></div>')
+        # Short words stay in one piece: a line that ends in a hyphen misleads
+        body = CODE.sub(r'<code class="short">\1</code>', body)
         body, rows = with_anchors(body)
         title, end, rest = body.partition('</h1>\n')
         if end:
