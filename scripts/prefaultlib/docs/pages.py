@@ -13,8 +13,8 @@ from . import markdown
 
 GROUPS = (
     ('For operators', ('README', 'docs/usage', 'docs/qmp', 'docs/libvirt',
-                       'docs/life-of-memory', 'docs/private-memory',
-                       'docs/versions', 'CHANGELOG')),
+                       'docs/troubleshooting', 'docs/life-of-memory',
+                       'docs/private-memory', 'docs/versions', 'CHANGELOG')),
     ('For developers', ('docs/design', 'docs/retention', 'docs/testing',
                         'docs/benchmarks', 'docs/long-check', 'CONTRIBUTING')),
 )
