@@ -11,8 +11,10 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from prefaultlib import err
+from prefaultlib.assemble import packages
 from prefaultlib.docs import links, markdown, pages, site
 from prefaultlib.paths import ROOT
 
@@ -113,6 +115,30 @@ class TestOurs(unittest.TestCase):
             check=False).returncode, 0)
 
 
+class TestTool(unittest.TestCase):
+    """What renders is installed on Debian, and asked for elsewhere."""
+
+    def need(self, debian, there=None, no_install=False):
+        """What was installed."""
+        with (mock.patch('shutil.which', return_value=there),
+              mock.patch('prefaultlib.assemble.system.is_debian',
+                         return_value=debian),
+              mock.patch('prefaultlib.assemble.packages.install') as install):
+            site.need_tool(no_install)
+            return [call[0][0] for call in install.call_args_list]
+
+    def test_is_installed_where_it_is_missing(self):
+        self.assertEqual(self.need(True), [[packages.DOCS]])
+        self.assertEqual(self.need(True, '/usr/bin/cmark-gfm'), [])
+        self.assertEqual(self.need(False, '/usr/bin/cmark-gfm'), [])
+
+    def test_is_named_where_it_cannot_be_installed(self):
+        for debian, no_install in (False, False), (True, True):
+            with self.assertRaisesRegex(err.Fail, '^cmark-gfm is missing, which '
+                                        'makes HTML of the documents: install it'):
+                self.need(debian, None, no_install)
+
+
 @unittest.skipUnless(shutil.which(site.TOOL), f'no {site.TOOL} is installed')
 class TestSite(Made):
     """The HTML."""
@@ -149,6 +175,22 @@ class TestSite(Made):
         self.write()
         self.assertIn('<li><a href="more.html">More &amp; more</a></li>',
                       self.html('index.html'))
+
+    def test_what_is_wide_scrolls_and_short_code_stays_whole(self):
+        self.put('docs/more.md', '# More\n\n| `-a` | b |\n|---|---|\n\n    code\n')
+        self.write()
+        html = self.html('more.html')
+        self.assertIn('<div class="wide"><table>', html)
+        self.assertIn('<code class="short">-a</code>', html)
+        self.assertIn('<pre><code>code\n</code></pre>', html)
+
+    def test_contents_are_those_of_the_page(self):
+        self.put('docs/more.md', '# More\n' + ''.join(
+            f'## Part {number}\n' for number in range(site.FEW + 1)))
+        self.write()
+        self.assertIn('<li class="deep2"><a href="#part-3">Part 3</a></li>',
+                      self.html('more.html'))
+        self.assertNotIn('class="contents"', self.html('usage.html'))
 
     def test_pages_need_nothing_else(self):
         self.write()
