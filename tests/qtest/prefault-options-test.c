@@ -250,6 +250,39 @@ static void test_auto_starts_under_fallback(void)
     qtest_quit(qts);
 }
 
+/* Where memory cannot be mapped either, the query has both reasons */
+static void test_query_says_why_a_part_is_left_out(void)
+{
+    g_autofree char *path = NULL, *args = NULL;
+    const char *why;
+    QTestState *qts;
+    QDict *info;
+    int fd;
+
+    if (!have_kvm()) {
+        return;
+    }
+    fd = g_file_open_tmp("prefault-test-XXXXXX", &path, NULL);
+    args = g_strdup_printf("-machine pc,memory-backend=m -m 64 -S -object "
+                           "memory-backend-file,id=m,size=64M,share=on,"
+                           "mem-path=%s -accel kvm,prefault=auto", path);
+    qts = start(args);
+    g_assert_cmpint(ftruncate(fd, 16 * MiB), ==, 0);
+    close(fd);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'prefault-start' }");
+    wait_for_end(qts);
+    info = query(qts);
+    g_assert_cmpstr(qdict_get_str(info, "status"), ==, "completed");
+    g_assert_cmpuint(qdict_get_int(info, "failed"), ==, 48 * MiB);
+    why = qdict_get_str(info, "left-out");
+    g_assert_nonnull(strstr(why, "a part: populating guest memory 0x"));
+    g_assert_cmpint(g_str_has_prefix(why, "mapping: KVM cannot map"), ==,
+                    !kvm_can_map());
+    qobject_unref(info);
+    qtest_quit(qts);
+    unlink(path);
+}
+
 /* A machine option that is added to others reaches the feature */
 static void test_machine_option_is_enough(void)
 {
@@ -300,6 +333,8 @@ int main(int argc, char **argv)
     qtest_add_func("/prefault/refuse/fallback",
                    test_on_is_refused_under_fallback);
     qtest_add_func("/prefault/auto/fallback", test_auto_starts_under_fallback);
+    qtest_add_func("/prefault/auto/part",
+                   test_query_says_why_a_part_is_left_out);
     qtest_add_func("/prefault/auto/machine", test_machine_option_is_enough);
     qtest_add_func("/prefault/threads", test_threads_are_taken);
     return run_tests();

@@ -17,22 +17,24 @@
 #include "report.h"
 #include "setup.h"
 
-/* What is left out, and what went wrong */
-static void qmp_fill_in_words(const PrefaultView *view, PrefaultInfo *info)
+/* What is not done for this guest, and why; NULL if all is */
+static char *qmp_left_out(const PrefaultView *view)
 {
     const char *exempt = prefault_due_exempt();
+    const char *cannot_map = view->config.cannot_map;
+    const char *part = view->status == PREFAULT_STATUS_COMPLETED ? view->error
+                                                                 : NULL;
 
     if (exempt) {
-        info->left_out = g_strdup_printf("all: %s", exempt);
-    } else if (view->config.cannot_map) {
-        info->left_out = g_strdup_printf("mapping: %s",
-                                         view->config.cannot_map);
-    } else if (view->status == PREFAULT_STATUS_COMPLETED && view->error) {
-        info->left_out = g_strdup_printf("a part: %s", view->error);
+        return g_strdup_printf("all: %s", exempt);
     }
-    if (view->status != PREFAULT_STATUS_COMPLETED) {
-        info->error = g_strdup(view->error);
+    if (cannot_map && part) {
+        return g_strdup_printf("mapping: %s; a part: %s", cannot_map, part);
     }
+    if (cannot_map) {
+        return g_strdup_printf("mapping: %s", cannot_map);
+    }
+    return part ? g_strdup_printf("a part: %s", part) : NULL;
 }
 
 PrefaultInfo *qmp_query_prefault(Error **errp)
@@ -44,7 +46,10 @@ PrefaultInfo *qmp_query_prefault(Error **errp)
     info->mode = prefault_options_mode(NULL);
     info->can_map = prefault_can_map();
     info->status = view.status;
-    qmp_fill_in_words(&view, info);
+    info->left_out = qmp_left_out(&view);
+    if (view.status != PREFAULT_STATUS_COMPLETED) {
+        info->error = g_strdup(view.error);
+    }
     if (view.config.backend && (begun || prefault_due_exempt())) {
         info->retention = g_new0(PrefaultRetention, 1);
         info->retention->keep = prefault_options_keep();
