@@ -440,6 +440,33 @@ static void test_cursors_are_independent(void)
     g_assert_false(prefault_plan_next(plan, &b, &second));
 }
 
+/* The address behind the last one is 0: nothing may be taken for the end */
+static void test_end_of_the_addresses(void)
+{
+    static const struct {
+        hwaddr gpa;
+        uint64_t size, total;
+    } cases[] = {
+        { -GRID, GRID, GRID },
+        { -GRID - PAGE, GRID + PAGE, GRID + PAGE },
+        { -2 * PAGE, PAGE, PAGE },
+        { -PAGE / 2, PAGE / 4, 0 },
+        { -PAGE / 2, PAGE / 2, 0 },
+        { -3 * PAGE / 2, 3 * PAGE / 2, PAGE },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        PrefaultSection s = ram_at(cases[i].gpa, cases[i].size,
+                                   cases[i].gpa % PAGE, 0);
+        g_autoptr(PrefaultPlan) plan = prefault_plan_new(&s, 1, PAGE);
+        g_autoptr(GArray) chunks = chunks_of(plan);
+
+        g_assert_cmpuint(prefault_plan_total(plan), ==, cases[i].total);
+        g_assert_cmpuint(bytes_of(chunks, false), ==, cases[i].total);
+        g_assert_cmpuint(skipped_sum(plan), ==, cases[i].size - cases[i].total);
+    }
+}
+
 /* The model: one element a page of RAM, first come first counted */
 #define MODEL_PAGES 64
 #define MODEL_SECTIONS 6
@@ -665,6 +692,7 @@ int main(int argc, char **argv)
     ADD("private", test_private_is_told_apart);
     ADD("large/above-4g", test_addresses_above_4_gib);
     ADD("large/terabytes", test_terabytes_cost_iterations_only);
+    ADD("large/end", test_end_of_the_addresses);
     ADD("random/aliases", test_random_aliases_match_model);
     ADD("random/ends", test_random_ends_add_up);
     return g_test_run();

@@ -31,12 +31,13 @@ struct PrefaultPlan {
 static void plan_add_range(PrefaultPlan *plan, const PrefaultSection *section,
                            size_t base_page_size, bool alias)
 {
-    hwaddr begin = ROUND_UP(section->gpa, base_page_size);
-    hwaddr end = ROUND_DOWN(section->gpa + section->size, base_page_size);
+    /* By sizes: the address behind the last one is 0 */
+    uint64_t before = -section->gpa & (base_page_size - 1);
+    uint64_t rest = section->size > before ? section->size - before : 0;
     PrefaultChunk range = {
-        .gpa = begin,
-        .size = end > begin ? end - begin : 0,
-        .host = section->host + (begin - section->gpa),
+        .gpa = section->gpa + before,
+        .size = ROUND_DOWN(rest, base_page_size),
+        .host = section->host + before,
         .page_size = section->page_size,
         .place = section->place,
         .alias = alias,
@@ -260,7 +261,7 @@ bool prefault_plan_next(const PrefaultPlan *plan, PrefaultCursor *cursor,
     }
     grid = plan_grid(&rest);
     *chunk = rest;
-    chunk->size = MIN(rest.size, ROUND_DOWN(rest.gpa, grid) + grid - rest.gpa);
+    chunk->size = MIN(rest.size, grid - rest.gpa % grid);
     plan_advance(cursor, &rest, chunk->size);
     return true;
 }
