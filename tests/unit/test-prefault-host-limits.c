@@ -78,6 +78,7 @@ static const CgroupCase cgroup_cases[] = {
     { "12 cows\n", "0\n", "" },
     { "4096\n", "many\n", "" },
     { "-1\n", "many\n", "" },
+    { "4096\n", "-1\n", "" },
 };
 
 /* @file: the file of the limit */
@@ -369,6 +370,11 @@ static void test_nodes_keep_some(void)
                  "reclaim");
     assert_nodes(nodes_0_1, 31 * KiB, "host node 0 and 1 has 31744 free or "
                  "easy to reclaim");
+    /* More than there is, and than an integer can say */
+    put("/proc/sys/vm/min_free_kbytes", "18014398509481984\n");
+    assert_nodes(node_1, 3 * KiB, "host node 1 has 3072 free or easy to "
+                 "reclaim");
+    put("/proc/sys/vm/min_free_kbytes", "40\n");
     /* All of it is kept */
     put("/sys/devices/system/node/node1/meminfo",
         "Node 1 MemTotal: 100 kB\nNode 1 MemFree: 9 kB\n");
@@ -393,6 +399,9 @@ static void test_hugetlb(void)
         { "4\n", "5\n", "0\n", "0\n", 0 },
         { "4\n", "1\n", "3\n", "2\n", 4 },
         { "4\n", "1\n", "3\n", "4\n", 3 },
+        /* What is not understood is none */
+        { "4\n", "0\n", "12 cows\n", "0\n", 4 },
+        { "4\n", "0\n", "-1\n", "0\n", 4 },
     };
     PrefaultLimit limit;
 

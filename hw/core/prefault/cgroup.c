@@ -25,7 +25,15 @@ char *prefault_cgroup_read(const char *format, ...)
 
 bool prefault_cgroup_number(char *text, uint64_t *value)
 {
-    return text && !qemu_strtou64(g_strstrip(text), NULL, 10, value);
+    uint64_t number;
+
+    /* It takes "-1" for the largest number, and sets 12 for "12 cows" */
+    if (!text || *g_strstrip(text) == '-' ||
+        qemu_strtou64(text, NULL, 10, &number)) {
+        return false;
+    }
+    *value = number;
+    return true;
 }
 
 /* Is @word one of a list of words with commas between? */

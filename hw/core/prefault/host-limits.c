@@ -267,9 +267,11 @@ static uint64_t limits_node_kept(const char *root, uint64_t node_total)
     g_autofree char *kept =
         prefault_cgroup_read("%s/proc/sys/vm/min_free_kbytes", root);
     uint64_t total = limits_number_after(text, "MemTotal:"), kib;
+    double part = prefault_cgroup_number(kept, &kib) && total
+                  ? (double)kib * KiB / total : 0;
 
-    return prefault_cgroup_number(kept, &kib) && total
-           ? (double)kib * KiB * node_total / total : 0;
+    /* A larger number could not be made an integer */
+    return part < 1 ? part * node_total : node_total;
 }
 
 /* Returns UINT64_MAX if it cannot be known */
