@@ -19,7 +19,7 @@ IGNORED = {
     'Missing Signed-off-by': 'signed off by who sends the series',
 }
 COMPLAINT = re.compile(r'.+:\d+: (?:ERROR|WARNING): (.+)')
-TESTS = ('tests/unit', 'tests/qtest')
+TESTS = ('tests/unit', 'tests/qtest', 'tests/fuzz')
 
 
 def counts(line):
@@ -66,7 +66,7 @@ class TestStyle(unittest.TestCase):
 
     def test_files(self):
         files = [*ours.c_files(), *(path.relative_to(ROOT) for path in
-                                    ours.sources(*TESTS) if path.suffix != '.build')]
+                                    ours.sources(*TESTS) if path.suffix in ('.c', '.h'))]
         self.nothing(self.complaints(files, '--file'))
 
     def test_patches(self):

@@ -11,7 +11,8 @@ from prefaultlib.assemble import project, tree
 
 LIST = paths.ROOT / 'tests/mutations'
 TEST_FILES = {'unit': 'unit/{}.c', 'qtest': 'qtest/{}.c',
-              'functional': 'functional/{}.py', 'model': 'model/{}.pml'}
+              'functional': 'functional/{}.py', 'model': 'model/{}.pml',
+              'fuzz': 'fuzz/{}.c'}
 
 
 def mutations():
@@ -39,7 +40,7 @@ def names_test(text, test):
         name, _, method = test.partition('.')
         return f'class {name}(' in text and f'def {method}(' in text
     parts = test.split('/')
-    return any(f'"{"/".join(parts[i:])}' in text or
+    return not test or any(f'"{"/".join(parts[i:])}' in text or
                f'"/{"/".join(parts[i:])}' in text
                for i in range(1, len(parts)))
 

@@ -28,6 +28,7 @@ PARTS = {
         (('accel',), 'accel/kvm: map guest memory by KVM_PRE_FAULT_MEMORY'),
         (('tools',), 'tools: add a program that follows prefault'),
         (('tests/unit',), 'tests/unit: test prefault by itself'),
+        (('tests/fuzz',), 'tests/fuzz: fuzz parts of prefault'),
         (('tests/qtest',), "tests/qtest: test prefault's options and query"),
     ),
     'libvirt': (

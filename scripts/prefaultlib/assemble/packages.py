@@ -19,6 +19,7 @@ INTEL = "for Intel's test bed"
 LINUX = "for the bed's own Linux"
 UPSTREAM = "for QEMU's own tests"
 LIBVIRT = 'to build libvirt'
+FUZZ = 'to build fuzzers'
 FULL = 'for all features of QEMU'
 ROOT = 'to build packages in a clean Debian'
 DOCS = 'to make HTML of the documents'
@@ -36,6 +37,7 @@ PACKAGES = {
     UPSTREAM: 'ipxe-qemu',
     LIBVIRT: 'libnl-3-dev libnl-route-3-dev libjson-c-dev libgnutls28-dev '
              'libtirpc-dev libxml2-dev libxml2-utils xsltproc',
+    FUZZ: 'clang libclang-rt-dev',
     FULL: 'libaio-dev liburing-dev libcap-ng-dev libattr1-dev libslirp-dev '
           'libpixman-1-dev libgnutls28-dev libsasl2-dev libjpeg-dev libpng-dev '
           'libzstd-dev libcurl4-gnutls-dev libssh-dev libiscsi-dev libnfs-dev '

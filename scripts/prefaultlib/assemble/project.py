@@ -27,7 +27,7 @@ class Project:
     base:     the one in use: it has `upstream`, which pins the version, and
               `series`, the names of the patches in order, relative to it
     top:      folder that the overlay's names are relative to
-    overlay:  folders of new files below top
+    overlay:  folders of new files below top, or patterns of such files
     pristine: patterns of the patches that the tree for comparison has, too
     releases: address of the release archives
     give:     the command that takes an archive from the user
@@ -77,7 +77,7 @@ def chosen_base():
 QEMU = Project(
     name='qemu', title='QEMU', bases='patches/qemu', base=chosen_base(),
     top='', overlay=('accel', 'hw', 'include', 'qapi', 'tools', 'tests/unit',
-                     'tests/qtest'),
+                     'tests/qtest', 'tests/fuzz/*.[ch]'),
     # The first lets a tree without firmware build; it emulates the test bed.
     pristine=('patches/qemu/10.2/0001-*.patch', 'patches/bed/*.patch'),
     releases='https://download.qemu.org',

@@ -176,8 +176,9 @@ def overlay_files(project, root=paths.ROOT):
     """{name in the project's tree: path} of every file of the overlay."""
     top = Path(root) / project.top
     return {str(path.relative_to(top)): path
-            for folder in project.overlay
-            for path in sorted((top / folder).rglob('*'))
+            for one in project.overlay
+            for path in sorted(top.glob(one) if '*' in one
+                               else (top / one).rglob('*'))
             if path.is_file() and not path.name.startswith('.')
             and not path.name.endswith(('~', '.orig', '.rej'))}
 

@@ -164,7 +164,12 @@ def ensure_tools():
 
 def compiler():
     """The CC setting as a list of NAME=VALUE words; ccache if it is there."""
-    return ['CC=ccache cc'] if shutil.which('ccache') else []
+    return ['CC=' + cached('cc')] if shutil.which('ccache') else []
+
+
+def cached(command):
+    """A compiler's command with ccache before it, if that is there."""
+    return f'ccache {command}' if shutil.which('ccache') else command
 
 
 def environment():

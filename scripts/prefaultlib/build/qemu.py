@@ -29,7 +29,7 @@ def programs(pattern):
 
 
 # Not built before 10.1, see accel/kvm/prefault/meson.build
-PRIVATE = ['tests/unit/test-kvm-conversion']
+PRIVATE = ['tests/unit/test-kvm-conversion', 'tests/fuzz/fuzz-conversion']
 UNIT_TESTS = [name for name in programs('tests/unit/test-*.c')
               if project.QEMU.base != '10.0' or name not in PRIVATE]
 # Those with threads: what TSan looks at
@@ -42,6 +42,17 @@ THREADED = ['tests/unit/test-prefault-engine',
             'tests/unit/test-prefault-work-kinds',
             'tests/unit/test-prefault-work-tolerant']
 QTESTS = programs('tests/qtest/*-test.c')
+
+
+def fuzzer(stem):
+    """Ninja's name of a fuzzer: the folder is that of the meson.build which names
+    it, so that no hook is needed."""
+    return f'tests/unit/prefault/{stem}'
+
+
+FUZZERS = [fuzzer(os.path.basename(name))
+           for name in programs('tests/fuzz/fuzz-*.c')
+           if project.QEMU.base != '10.0' or name not in PRIVATE]
 FOLLOWER = 'tools/prefault/qemu-prefault'
 X86 = '--target-list=x86_64-softmmu'
 VARIANT_TARGETS = ['qemu-system-x86_64', 'qemu-system-aarch64']
@@ -61,6 +72,10 @@ VARIANTS = {
                            '--enable-ubsan'], UNIT_TESTS),
     'tsan': ('qemu-tsan', [X86, *LITTLE, '--enable-kvm', '--enable-tsan'],
              THREADED),
+    # libFuzzer is clang's; of QEMU the fuzzers' library is all that is built
+    'fuzz': ('qemu-fuzz', [X86, *LITTLE, '--enable-kvm', '--enable-asan',
+                           '--enable-ubsan', '--cc=' + directory.cached('clang')],
+             FUZZERS),
 }
 
 

@@ -17,7 +17,7 @@ from ..assemble import packages, system
 from ..build import directory, linux, qemu
 from ..build.variants import assembled, configured, installed
 from ..err import Fail
-from . import compare, functional
+from . import compare, functional, fuzzers
 from . import libvirt as libvirt_tests
 from . import model as models
 from . import qemu as qemu_tests
@@ -192,6 +192,28 @@ def libvirt(results, options, _chosen):
              results, libvirt_tests.FLOOR, options.long, options.record)
 
 
+def fuzz(results, options, chosen):
+    """Programs of libFuzzer's, and generators of Python."""
+    if chosen is None:
+        chosen = dict.fromkeys(fuzz_files(), ())
+    programs = [program for name, program in stems(qemu.FUZZERS).items()
+                if name in chosen]
+    tests = {name: words for name, words in chosen.items()
+             if name not in stems(qemu.FUZZERS)}
+    if programs:
+        fuzzers.run(results, build('fuzz', programs), programs, options.long)
+    if tests:
+        build('default')
+    if 'test_libvirt_xml' in tests:
+        build('libvirt')
+    functional.run(results, 'fuzz', tests, options.require_bed)
+
+
+def fuzz_files():
+    """The fuzzers, and the files of Python beside them."""
+    return [*stems(qemu.FUZZERS), *functional.names('fuzz')]
+
+
 def in_bed(results, options, chosen):
     """The functional suite."""
     build('default')
@@ -301,6 +323,11 @@ ROWS = (
     Suite('libvirt', "libvirt's own tests and ours in them, patched against "
           'pristine', libvirt, lambda _: (*QEMU_PACKAGES, packages.LIBVIRT),
           '2 min, 1 GiB, 1 GiB of disk'),
+    Suite('fuzz', 'made-up input against models: libFuzzer for the C code, generators '
+          'for QMP and libvirt', fuzz,
+          lambda _: (*QEMU_PACKAGES, packages.LIBVIRT, packages.FUZZ),
+          '5 min (warm 2), 1 GiB, 1 GiB of disk',
+          files=fuzz_files),
     Suite('migration', "QEMU's own migration-test, likewise; only if named",
           migration, lambda _: (*QEMU_PACKAGES, packages.UPSTREAM),
           '20 min, 2 GiB, 2 GiB of disk'),
