@@ -103,7 +103,10 @@ inline prefault_withdrawing()
     fi
 }
 
-/* kvm_conversion_begin(), kvm_conversion_give_back(): KVM drops the mapping */
+/*
+ * kvm_conversion_begin(): KVM drops the mapping.  kvm_conversion_give_back(),
+ * between whose calls others may have the BQL, uses none of the state here.
+ */
 inline convert_serve()
 {
     bql_lock();
@@ -114,8 +117,6 @@ inline convert_serve()
         due = true;
         noting++
     }
-    bql_unlock();
-    bql_lock();
     bql_unlock()
 }
 
