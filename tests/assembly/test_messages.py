@@ -23,7 +23,7 @@ SECTION = re.compile(r'^(?=#{1,6} )', re.M)
 NAMED = re.compile(r'^#.*`(Prefault\w+)`')
 ENUM = re.compile(r"\{ 'enum': '(\w+)',\s*'data': \[([^]]*)\]")
 ENUMS = ('PrefaultSkipReason', 'PrefaultOwedReason', 'PrefaultStatus',
-         'PrefaultTrigger')
+         'PrefaultTrigger', 'PrefaultExit')
 # First cells that are names, and no messages
 SYMPTOMS = '## Symptoms'
 

@@ -2,13 +2,10 @@
 """Each call of prefault's fails once: a guest with private memory."""
 import unittest
 
-from injected import InjectedTest
+from injected import InjectedTest, OF_REGISTERS
 from private import PRIVATE, PrivateTest
 
 BED = {'private': True}
-
-# With which fire() makes a vCPU leave the guest
-FIRES = 'ioctl:KVM_GET_VCPU_EVENTS', 'ioctl:KVM_GET_NESTED_STATE'
 
 
 class InjectedPrivate(InjectedTest, PrivateTest):
@@ -24,7 +21,7 @@ class InjectedPrivate(InjectedTest, PrivateTest):
             self.path = path
             return qemu
 
-        self.moment(name, up, lambda qemu: self.fire(qemu, self.path), FIRES)
+        self.moment(name, up, lambda qemu: self.fire(qemu, self.path), OF_REGISTERS)
 
     def test_to_private(self):
         self.convert_to('to private', 'shared', PRIVATE)

@@ -15,8 +15,9 @@ GROUPS = (
     ('For operators', ('README', 'docs/usage', 'docs/qmp', 'docs/libvirt',
                        'docs/troubleshooting', 'docs/life-of-memory',
                        'docs/private-memory', 'docs/versions', 'CHANGELOG')),
-    ('For developers', ('docs/design', 'docs/retention', 'docs/testing',
-                        'docs/benchmarks', 'docs/long-check', 'CONTRIBUTING')),
+    ('For developers', ('docs/design', 'docs/retention', 'docs/model',
+                        'docs/testing', 'docs/benchmarks', 'docs/scale',
+                        'docs/long-check', 'CONTRIBUTING')),
 )
 HOME = 'README'
 
