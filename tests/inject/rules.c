@@ -193,6 +193,7 @@ static void parse_rule(char *text)
         bad(text, "too many rules");
     }
     rule->text = text;
+    rule->words = copy;
     rule->from = 1;
     rule->vcpu = -1;
     part = strsep(&copy, ":");

@@ -57,6 +57,7 @@ struct fabricated_exit {
  */
 struct rule {
     char *text, *when;
+    char *words;                /* its copy, which others point into: no leak */
     enum call call;
     int vcpu, any, has_argument, decides, error;
     unsigned long selector, argument, shrink, from, count, delay_us,
