@@ -57,7 +57,7 @@ static void report_rate(const PrefaultFigures *f, PrefaultInfo *info)
     if (f->active) {
         info->has_remaining_ms = true;
         info->remaining_ms = (double)(report_total(f) - done) / done *
-                             (ns / SCALE_MS);
+                             ns / SCALE_MS;
     }
 }
 
