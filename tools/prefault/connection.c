@@ -193,7 +193,7 @@ static PrefaultExit connection_dial(PrefaultConnection *c, int64_t end,
     if (strlen(c->path) >= sizeof(address.sun_path)) {
         return connection_refused(c, ENAMETOOLONG, errp);
     }
-    strcpy(address.sun_path, c->path);
+    g_strlcpy(address.sun_path, c->path, sizeof(address.sun_path));
     c->fd = qemu_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (c->fd < 0) {
         return connection_refused(c, errno, errp);

@@ -31,7 +31,7 @@ typedef struct WordOption {
 } WordOption;
 
 #define MODE_OPTION(where) {                    \
-    .option = where,                            \
+    .option = (where),                          \
     .words = &PrefaultMode_lookup,              \
     .valid = "on, off, auto and background",    \
 }

@@ -246,6 +246,7 @@ static bool room_take(PrefaultRoom *room, const Piece *piece, uint8_t *host,
 
     *cost = room_cost(room, piece, host, size);
     if (*cost) {
+        assert(pool);           /* a piece without one costs nothing */
         pool->in_work += *cost;
         pool->left -= MIN(*cost, left);
         room->in_work += *cost;
