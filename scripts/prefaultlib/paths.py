@@ -21,6 +21,7 @@ QEMU = QEMU_BUILD / 'qemu-system-x86_64'
 BED = BUILD / 'bed'                  # the test bed's kernels and initramfs
 LOGS = BUILD / 'logs'
 HTML = BUILD / 'docs/html'           # the documents
+COVERAGE = BUILD / 'coverage'        # what QEMUs in the bed counted, as archives
 PRISTINE = BUILD / 'pristine'        # trees without ours, for comparison
 PRISTINE_QEMU = PRISTINE / 'qemu' / 'qemu-system-x86_64'
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from prefaultlib import err, made, paths
 from prefaultlib.assemble import debs
 from prefaultlib.build import linux
-from prefaultlib.build.qemu import FOLLOWER
+from prefaultlib.build import qemu as builds
 
 TESTS = paths.ROOT / 'tests'
 
@@ -54,6 +54,7 @@ PROGRAMS = {
     'membind': (GCC + ['-static'], ['agent/membind.c']),
     'inject.so': (GCC + ['-shared', '-fPIC'],
                   ['inject/inject.c', 'inject/rules.c']),
+    'kick.so': (GCC + ['-shared', '-fPIC'], ['inject/kick.c']),
 }
 GUESTS = ['guest.bin', 'kernel.elf', 'guest.efi', 'convert.bin']
 
@@ -89,16 +90,28 @@ def skip(what, remedy):
 
 
 def qemu():
-    """The QEMU under test; PREFAULT_BED_QEMU names another."""
-    path = Path(os.environ.get('PREFAULT_BED_QEMU') or paths.QEMU)
+    """The QEMU under test; PREFAULT_BED_QEMU names another, PREFAULT_BED_VARIANT
+    a variant that we build."""
+    variant = os.environ.get('PREFAULT_BED_VARIANT', 'default')
+    path = Path(os.environ.get('PREFAULT_BED_QEMU') or qemu_of(variant))
     if not path.exists():
-        skip(f'no QEMU at {path}', 'run scripts/setup and ninja -C build')
+        skip(f'no QEMU at {path}', 'run scripts/setup and ninja -C build'
+             if variant == 'default' else
+             f'run scripts/setup and scripts/build --variant {variant}')
     return path
+
+
+def qemu_of(variant):
+    """Where prefaultlib.build.qemu builds a variant."""
+    if variant not in builds.VARIANTS:
+        skip(f'no variant {variant} of QEMU',
+             f"choose from {', '.join(builds.VARIANTS)}")
+    return paths.BUILD / builds.VARIANTS[variant][0] / paths.QEMU.name
 
 
 def follower():
     """The qemu-prefault built with the QEMU under test."""
-    path = qemu().parent / FOLLOWER
+    path = qemu().parent / builds.FOLLOWER
     if not path.exists():
         skip(f'no {path}', 'run ninja -C build')
     return path
@@ -115,7 +128,7 @@ def l0_qemu(uefi=False):
     if named:
         return Path(named)
     return (pristine_qemu() if uefi or paths.PRISTINE_QEMU.exists()
-            else qemu())
+            else qemu_of('default'))
 
 
 def pristine_qemu():
@@ -276,9 +289,11 @@ def pack(archive, binary, files, modules):
     fresh.replace(archive)      # a bed that boots keeps the old one
 
 
-def stripped(binary, name='qemu-stripped'):
-    """A copy of the program without symbols, of the name below build/bed."""
-    copy = paths.BED / name
+def stripped(binary):
+    """A copy of a program without symbols; several builds may have one."""
+    copy = (paths.BED / 'stripped' / made.digest([], [binary])[:8]
+            / binary.name)
+    copy.parent.mkdir(parents=True, exist_ok=True)
     made.ensure(copy, made.digest([binary]),
                 lambda: run(['strip', '-o', copy, binary]))
     return copy
@@ -288,9 +303,8 @@ def root_files(binary):
     """{path in L1: file} of all but QEMU itself and modules."""
     files = {f'/prefault/{name}': path for name, path in programs().items()}
     files |= libraries(binary)
-    if (binary.parent / FOLLOWER).exists():     # not beside another QEMU
-        files |= {'/prefault/qemu-prefault':
-                  stripped(follower(), 'qemu-prefault-stripped'),
+    if (binary.parent / builds.FOLLOWER).exists():     # not beside another QEMU
+        files |= {'/prefault/qemu-prefault': stripped(follower()),
                   **libraries(follower())}
     for name in FIRMWARE:
         files[f'/prefault/fw/{name}'] = firmware(name)

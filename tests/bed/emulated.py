@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from . import artifacts
+from . import artifacts, instrument
 
 PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl
@@ -39,6 +39,7 @@ class Emulated:
         """Wait until L1 is up."""
         self.link.wait(lambda: self.link.hello, seconds,
                        "the agent in the bed's L1")
+        instrument.prepare(self)
 
     def check_parameter(self, module, name, value):
         """SkipTest unless the parameter of L1's KVM has the value."""
@@ -69,6 +70,7 @@ class Emulated:
 
     def clear(self):
         """Likewise, and let L1 have huge pages again for the next test."""
+        instrument.collect(self)
         super().clear()
         if not self.link.closed:
             self.run('/bin/sh', '-c', 'cd /proc/sys/vm; echo 3 > drop_caches; '

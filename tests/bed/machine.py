@@ -8,8 +8,8 @@ import atexit
 import os
 import socket
 
-from . import (apparmorfiles, artifacts, debianfiles, libvirtfiles,
-               linuxfiles)
+from . import (apparmorfiles, artifacts, debianfiles, instrument,
+               libvirtfiles, linuxfiles)
 from .emulated import Emulated
 from .knobs import Knobs
 from .link import BedError, Link
@@ -68,10 +68,9 @@ class Machine:
         """
         self._count += 1
         qmp_path = self.scratch(f'qmp{self._count}')
-        env = dict(env or {})
+        env = instrument.environment(self, bool(inject)) | (env or {})
         if inject:
-            env.update(LD_PRELOAD=self.path('inject.so'),
-                       PREFAULT_INJECT=inject)
+            env.update(PREFAULT_INJECT=inject)
         words = [*prefix, binary or self.path('qemu-system-x86_64'),
                  *self.firmware(), *argv,
                  '-qmp', f'unix:{qmp_path},server=on,wait=off']
@@ -174,7 +173,7 @@ class Machine:
     def _open(self, explain):
         """A link and the socket that is the agent's end of it."""
         ours, theirs = socket.socketpair()
-        self.talk(ours, explain)
+        self.talk(ours, explain, instrument.patience())
         return theirs
 
     def talk(self, sock, explain, patience=1):
@@ -279,7 +278,8 @@ class BedMachine(Knobs, Emulated, Machine):
                 '-monitor', 'none', '-serial', f'file:{self.console}',
                 '-kernel', image, '-initrd', root,
                 '-append', 'console=ttyS0 panic=-1 quiet kvm_amd.npt=1 '
-                'intel_iommu=on AGENT=/dev/vport0p1',
+                'intel_iommu=on AGENT=/dev/vport0p1 '
+                + instrument.kernel_arguments(),
                 '-chardev', f'socket,id=agent,fd={agent_fd}',
                 '-device', 'virtio-serial-pci',
                 '-device', 'virtserialport,chardev=agent,nr=1']

@@ -5,11 +5,12 @@ All times are ns of the machine's CLOCK_MONOTONIC, taken by the agent.  All
 waiting is bounded; a QEMU that ends too early shows what it printed.
 """
 import collections
+import contextlib
 import json
 import re
 import signal
 
-from . import state
+from . import instrument, state
 from .link import BedError, BedTimeout
 
 Reply = collections.namedtuple('Reply', 'value sent_ns received_ns')
@@ -243,9 +244,20 @@ class Qemu(Figures):
 
     def kill(self, number=signal.SIGKILL, timeout=20):
         """Kill QEMU if it still runs, and wait for its end."""
+        if number == signal.SIGKILL:
+            self.ask_to_end()
         if self.process.code is None and not self.link.closed:
             self.link.request('kill', self.process.ident, str(int(number)))
             self.wait_exit(timeout)
+
+    def ask_to_end(self):
+        """Let a QEMU that watches itself look for leaks, if it still can."""
+        if (not instrument.chosen() or self.process.code is not None
+                or self.link.closed):
+            return
+        self.link.request('kill', self.process.ident, str(int(signal.SIGTERM)))
+        with contextlib.suppress(BedTimeout):
+            self.wait_exit(instrument.SECONDS_TO_END)
 
     @property
     def stderr(self):

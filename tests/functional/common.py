@@ -7,7 +7,7 @@ import unittest
 
 from prefaultlib.assemble import project
 import bed
-from bed import linuxfiles
+from bed import instrument, linuxfiles
 
 MIB = 1 << 20
 
@@ -78,6 +78,7 @@ class BedTest(unittest.TestCase):
     def __init__(self, *args):
         super().__init__(*args)
         self.guests = []        # of this test
+        self.addCleanup(lambda: instrument.check(self.machine))     # the last
 
     def guest(self, prefault='on', *extra, paused=True, **options):
         """Start QEMU with a guest, by default with -S.

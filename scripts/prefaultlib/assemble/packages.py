@@ -23,6 +23,8 @@ FUZZ = 'to build fuzzers'
 FULL = 'for all features of QEMU'
 ROOT = 'to build packages in a clean Debian'
 DOCS = 'to make HTML of the documents'
+ANALYSE = 'to analyse our C files'
+WATCH = 'to watch unit tests'
 
 PACKAGES = {
     SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
@@ -38,6 +40,8 @@ PACKAGES = {
     LIBVIRT: 'libnl-3-dev libnl-route-3-dev libjson-c-dev libgnutls28-dev '
              'libtirpc-dev libxml2-dev libxml2-utils xsltproc',
     FUZZ: 'clang libclang-rt-dev',
+    ANALYSE: 'clang-tidy-19',
+    WATCH: 'valgrind',
     FULL: 'libaio-dev liburing-dev libcap-ng-dev libattr1-dev libslirp-dev '
           'libpixman-1-dev libgnutls28-dev libsasl2-dev libjpeg-dev libpng-dev '
           'libzstd-dev libcurl4-gnutls-dev libssh-dev libiscsi-dev libnfs-dev '

@@ -55,23 +55,33 @@ FUZZERS = [fuzzer(os.path.basename(name))
            if project.QEMU.base != '10.0' or name not in PRIVATE]
 FOLLOWER = 'tools/prefault/qemu-prefault'
 X86 = '--target-list=x86_64-softmmu'
+USUAL_TARGETS = ['qemu-system-x86_64', FOLLOWER]
+# For the bed, as the usual one.  Without frame pointers the stack of an allocation
+# ends too soon
+INSTRUMENTED = [X86, *USUAL, '--extra-cflags=-fno-omit-frame-pointer']
 VARIANT_TARGETS = ['qemu-system-x86_64', 'qemu-system-aarch64']
 # Nobody runs it: without optimisation it takes half the time, and a call that
 # only an optimiser would remove is found
 ONLY_BUILT = [*LITTLE, '--without-default-devices', '-Doptimization=0', '-Ddebug=false']
+# Counts what is run, in our files only; threads count at the same time
+COUNTED = ['--extra-cflags=-fprofile-arcs -ftest-coverage -fprofile-update=atomic '
+           '-fprofile-filter-files=/prefault/.*\\.c;sw-protected-vm.*\\.c',
+           '--extra-ldflags=--coverage']
 
 # name: (directory, configure words, default ninja targets)
 VARIANTS = {
-    'default': ('qemu', USUAL, ['qemu-system-x86_64', FOLLOWER]),
+    'default': ('qemu', USUAL, USUAL_TARGETS),
     'pristine': ('pristine/qemu', USUAL, ['qemu-system-x86_64']),
     # Of arm64's KVM nothing is compiled here, so that both share a directory
     'variants': ('qemu-variants',
                  ['--target-list=x86_64-softmmu,aarch64-softmmu',
                   '--disable-kvm', *ONLY_BUILT], VARIANT_TARGETS),
-    'asan': ('qemu-asan', [X86, *LITTLE, '--enable-kvm', '--enable-asan',
-                           '--enable-ubsan'], UNIT_TESTS),
-    'tsan': ('qemu-tsan', [X86, *LITTLE, '--enable-kvm', '--enable-tsan'],
-             THREADED),
+    'asan': ('qemu-asan', [*INSTRUMENTED, '--enable-asan', '--enable-ubsan'],
+             [*USUAL_TARGETS, *UNIT_TESTS]),
+    'tsan': ('qemu-tsan', [*INSTRUMENTED, '--enable-tsan'],
+             [*USUAL_TARGETS, *THREADED]),
+    'coverage': ('qemu-coverage', [X86, *USUAL, '-Doptimization=1', *COUNTED],
+                 [*USUAL_TARGETS, *UNIT_TESTS, *QTESTS]),
     # libFuzzer is clang's; of QEMU the fuzzers' library is all that is built
     'fuzz': ('qemu-fuzz', [X86, *LITTLE, '--enable-kvm', '--enable-asan',
                            '--enable-ubsan', '--cc=' + directory.cached('clang')],

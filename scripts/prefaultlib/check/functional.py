@@ -32,6 +32,19 @@ LATER = ('test_bounded', 'test_first_writes', 'test_hold', 'test_lost',
          'test_memory_map', 'test_moments', 'test_plugged', 'test_reset',
          'test_retention')
 
+# What the sanitizers watch in every run: threads, and each kind of life
+WATCHED = {
+    'asan': ('test_moments', 'test_plugged', 'test_request'),
+    'tsan': ('test_background', 'test_plugged', 'test_request'),
+}
+# By the beginning of their names.  They do not watch QEMUs that are not ours or cannot
+# be told where to write (in a profile, of libvirt), and tests that look at times
+NOT_WATCHED = ('aarch64', 'apparmor', 'bare', 'bed', 'follow_talk', 'hold', 'installed',
+               'libvirt', 'packaged', 'unpatched')
+# With TSan a QEMU does not start programs: its child never gets that far
+STARTS_PROGRAMS = ('edges', 'life_cycle', 'memory_map', 'private_refused',
+                   'restore', 'vcpu_states')
+
 # What has to be built for an option of a bed, of suites.BED_PARTS
 BED_NEEDS = {('private', True): 'linux', ('libvirt', True): 'libvirt',
              ('libvirt', 'pristine'): 'libvirt-pristine'}
@@ -72,6 +85,15 @@ def files(folder, chosen=None, label=None):
     if chosen is None:
         chosen = {name: () for name in names(folder)}
     return [File(folder, name, tests, label) for name, tests in chosen.items()]
+
+
+def watched(variant, everything):
+    """{name: ()} of what runs with a sanitizer: some files, or all that can."""
+    if not everything:
+        return dict.fromkeys(WATCHED[variant], ())
+    out = NOT_WATCHED + (STARTS_PROGRAMS if variant == 'tsan' else ())
+    return {name: () for name in names('functional')
+            if not name.removeprefix('test_').startswith(out)}
 
 
 def needs(chosen=None):

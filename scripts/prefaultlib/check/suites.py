@@ -17,10 +17,12 @@ from ..assemble import packages, system
 from ..build import directory, linux, qemu
 from ..build.variants import assembled, configured, installed
 from ..err import Fail
-from . import compare, functional, fuzzers
+from . import analyse, compare, functional, fuzzers
+from . import coverage as coverage_of
 from . import libvirt as libvirt_tests
 from . import model as models
 from . import qemu as qemu_tests
+from . import valgrind
 from .tap import Program
 
 UNIT_TIMEOUT = 300
@@ -33,6 +35,9 @@ SANITIZER_ENV = {
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
     'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1',
 }
+
+# Which unit tests the sanitizers watch, by variant of QEMU
+WATCHED = {'asan': qemu.UNIT_TESTS, 'tsan': qemu.THREADED}
 
 
 @dataclass
@@ -124,14 +129,47 @@ def model(results, _options, chosen):
     models.run(results, chosen)
 
 
-def sanitizers(results, _options, _chosen):
-    env = dict(os.environ, **SANITIZER_ENV)
-    tests = {'asan': qemu.UNIT_TESTS, 'tsan': qemu.THREADED}
-    configure_side_by_side(tests)
-    for variant, programs in tests.items():
+def analysis(results, _options, chosen):
+    analyse.run(results, chosen)
+
+
+def sanitizers(results, options, chosen):
+    """The unit tests and some of the functional ones, or those that are chosen."""
+    if options.host:
+        raise Fail('sanitizers run in the test bed: without --host')
+    if options.long and chosen is None:
+        valgrind.run(results, build('default', qemu.UNIT_TESTS), qemu.UNIT_TESTS)
+    configure_side_by_side(WATCHED)
+    for variant, programs in WATCHED.items():
         folder = build(variant)
-        c_programs(results, folder, programs_of(programs, None), UNIT_TIMEOUT,
-                   env, fixed_addresses(), f' ({variant})')
+        if chosen is None:
+            c_programs(results, folder, programs_of(programs, None), UNIT_TIMEOUT,
+                       dict(os.environ, **SANITIZER_ENV), fixed_addresses(),
+                       f' ({variant})')
+        files = chosen or functional.watched(variant, options.long)
+        prepare(functional.needs(files), options)
+        functional.run(results, 'functional', files, options.require_bed,
+                       functional.SIDE_BY_SIDE, variant,
+                       {'PREFAULT_BED_VARIANT': variant})
+
+
+def coverage(results, options, chosen):
+    """Unit tests, qtests and functional tests, or of these some."""
+    if options.host:
+        raise Fail('coverage is measured in the test bed: without --host')
+    folder = build('coverage')
+    coverage_of.begin(folder)
+    if chosen is None:
+        c_programs(results, folder, programs_of(qemu.UNIT_TESTS, None),
+                   UNIT_TIMEOUT)
+        c_programs(results, folder, programs_of(qemu.QTESTS, None), QTEST_TIMEOUT,
+                   dict(os.environ, QTEST_QEMU_BINARY=str(
+                       folder / 'qemu-system-x86_64')))
+    prepare(functional.needs(chosen), options)
+    functional.run(results, 'functional', chosen, options.require_bed,
+                   functional.SIDE_BY_SIDE, 'coverage',
+                   {'PREFAULT_BED_VARIANT': 'coverage'})
+    coverage_of.report(results, folder)
 
 
 def fixed_addresses():
@@ -297,9 +335,14 @@ ROWS = (
     Suite('model', 'races that the design excludes: models that spin searches, also '
           'broken on purpose', model, lambda _: (packages.MODEL,),
           '1 min, 1 GiB', files=models.names),
-    Suite('sanitizers', 'the unit tests with ASan and UBSan, those with threads '
-          'with TSan', sanitizers, qemu_packages,
-          '6 min (warm 2), 1 GiB, 1 GiB of disk'),
+    Suite('analyse', 'clang-tidy on our C files', analysis,
+          lambda _: (*QEMU_PACKAGES, packages.ANALYSE),
+          '2 min, 1 GiB, 1 GiB of disk', files=analyse.files),
+    Suite('sanitizers', 'unit tests, and our QEMU in the test bed, with ASan and '
+          'UBSan, and with TSan', sanitizers,
+          lambda chosen: (*bed_packages(chosen), packages.WATCH),
+          '6 min (warm 2), 10 GiB, 5 GiB of disk', needs='the test bed',
+          files=partial(functional.names, 'functional')),
     Suite('qtest', 'options, errors, the query on each accelerator', qtest,
           qemu_packages, '6 min (warm 1), 1 GiB, 2 GiB of disk',
           needs='/dev/kvm for some', files=lambda: stems(qemu.QTESTS)),
@@ -316,6 +359,9 @@ ROWS = (
     Suite('later-linux', 'some of them on Linux 6.18; only if named',
           later_linux, lambda _: (*QEMU_PACKAGES, packages.BED), '6 min, 10 GiB, 1 GiB of disk',
           needs='the test bed', files=lambda: functional.LATER),
+    Suite('coverage', 'which lines of our C files the tests run; only if named',
+          coverage, bed_packages, '30 min, 10 GiB, 5 GiB of disk',
+          needs='the test bed', files=partial(functional.names, 'functional')),
     Suite('upstream', "QEMU's own qtests and unit tests, patched against "
           'pristine', upstream,
           lambda _: (*QEMU_PACKAGES, packages.UPSTREAM),
@@ -335,7 +381,7 @@ ROWS = (
 SUITES = {row.name: row for row in ROWS}
 
 # Named or not run: CI's time is limited
-NAMED = ('migration', 'later-linux')
+NAMED = ('migration', 'later-linux', 'coverage')
 DEFAULT = [name for name in SUITES if name not in NAMED]
 
 
