@@ -131,8 +131,12 @@ static uint64_t backing_private_cost(const PrefaultBacking *b, uint8_t *host,
 /* How far does the file go from @offset on without a page? */
 static uint64_t backing_file_hole(int fd, uint64_t offset, uint64_t size)
 {
-    off_t data = lseek(fd, offset, SEEK_DATA);
+    off_t data;
 
+    if (fd < 0) {
+        return 0;               /* anonymous memory that is shared */
+    }
+    data = lseek(fd, offset, SEEK_DATA);
     if (data < 0) {
         return errno == ENXIO ? size : 0;
     }

@@ -6,8 +6,6 @@ speak TAP.
 """
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Callable
@@ -23,7 +21,8 @@ from . import libvirt as libvirt_tests
 from . import model as models
 from . import qemu as qemu_tests
 from . import valgrind
-from .tap import Program
+from .programs import (build, c_programs, configure_side_by_side, fixed_addresses,
+                       programs_of, stems)
 
 UNIT_TIMEOUT = 300
 QTEST_TIMEOUT = 600
@@ -62,53 +61,6 @@ class Suite:
     cost: str
     needs: str = ''
     files: Callable = tuple
-
-
-def build(variant, targets=()):
-    """Assemble, configure and build a variant; its directory."""
-    made = configured(variant)
-    made.build(targets)
-    return made.folder
-
-
-def configure_side_by_side(names):
-    """Configure variants of the patched tree at once: one takes one CPU.
-
-    One that fails is left to build(), which then says so.
-    """
-    source = assembled().path
-
-    def one(name):
-        with suppress(Fail):
-            qemu.Build(name, source).configure()
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, names))
-
-
-def stems(programs):
-    """{name of a program without its folder: program}."""
-    return {program.rpartition('/')[2]: program for program in programs}
-
-
-def c_programs(results, folder, chosen, timeout, env=None, prefix=(), note=''):
-    """Run our C test programs in a build directory.
-
-    chosen: {program: [beginning of a test's path]}
-    prefix: a command that runs them
-    """
-    for program, tests in chosen.items():
-        words = [word for test in tests for word in ('-p', test)]
-        Program(results, program.removeprefix('tests/') + note).run(
-            [*prefix, str(folder / program), '--tap', '-k', *words], timeout,
-            env, folder)
-
-
-def programs_of(known, chosen):
-    """{program: [test]} of what was chosen by the programs' stems."""
-    if chosen is None:
-        return {program: () for program in known}
-    return {stems(known)[name]: tests for name, tests in chosen.items()}
 
 
 def assembly(results, _options, chosen):
@@ -170,16 +122,6 @@ def coverage(results, options, chosen):
                    functional.SIDE_BY_SIDE, 'coverage',
                    {'PREFAULT_BED_VARIANT': 'coverage'})
     coverage_of.report(results, folder)
-
-
-def fixed_addresses():
-    """The command that runs another without random addresses.
-
-    TSan cannot map its shadow where they are too random.  Docker's default seccomp
-    profile forbids this: then without, and TSan says what it thinks of that.
-    """
-    command = ['setarch', '-R']
-    return command if directory.succeeds([*command, 'true']) else []
 
 
 def qtest(results, _options, chosen):
