@@ -30,7 +30,7 @@ class Instrument:
     runtime:  the library that has to come before others of LD_PRELOAD
     with_it:  a program of artifacts that is loaded with it, always
     patience: how much longer all takes
-    options:  environment variables of QEMU
+    options:  environment variables of all programs in L1
     """
 
     runtime: str = ''
@@ -64,8 +64,11 @@ def patience():
 
 
 def kernel_arguments():
-    """Of L1: TSan's shadow has its place where addresses are not random."""
-    return 'norandmaps' if chosen() else ''
+    """Of L1.  TSan's shadow has its place where addresses are not random; what the
+    kernel does not know it gives to its first program, as environment variables."""
+    options = chosen().options if chosen() else {}
+    return ' '.join(['norandmaps' if options else '',
+                     *(f'{name}={value}' for name, value in options.items())])
 
 
 def prepare(machine):
@@ -75,7 +78,7 @@ def prepare(machine):
 
 
 def environment(machine, inject=False):
-    """The environment variables of a QEMU.
+    """More environment variables of a QEMU.
 
     inject: with the library of tests/inject
     """
@@ -85,8 +88,7 @@ def environment(machine, inject=False):
     if preloaded and mine.runtime:
         preloaded[:0] = [name for name in artifacts.libraries(artifacts.qemu())
                          if mine.runtime in name]
-    return mine.options | ({'LD_PRELOAD': ':'.join(preloaded)}
-                           if preloaded else {})
+    return {'LD_PRELOAD': ':'.join(preloaded)} if preloaded else {}
 
 
 def check(machine):

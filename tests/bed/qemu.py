@@ -242,10 +242,15 @@ class Qemu(Figures):
                        f'end of QEMU; it said:\n{self.process.tail()}')
         return self.process.code
 
-    def kill(self, number=signal.SIGKILL, timeout=20):
-        """Kill QEMU if it still runs, and wait for its end."""
-        if number == signal.SIGKILL:
+    def kill(self, number=None, timeout=20):
+        """Kill QEMU if it still runs, and wait for its end.
+
+        number: a signal, None for SIGKILL, before which a QEMU that watches itself is
+                asked to end
+        """
+        if number is None:
             self.ask_to_end()
+            number = signal.SIGKILL
         if self.process.code is None and not self.link.closed:
             self.link.request('kill', self.process.ident, str(int(number)))
             self.wait_exit(timeout)

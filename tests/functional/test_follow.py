@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """qemu-prefault follows a real guest's run, beside the client that it has."""
+import signal
 import time
 import unittest
 
@@ -134,7 +135,7 @@ class Follow(BedTest):
         quiet = self.begin('--wait')
         time.sleep(0.5)
         self.assertIsNone(quiet.code)
-        qemu.kill()
+        qemu.kill(signal.SIGKILL)
         self.assertEqual(self.ended(quiet),
                          (5, '', f'{self.socket}: QEMU has closed the '
                           'connection: it has ended, and its log says why'))

@@ -34,7 +34,7 @@ LATER = ('test_bounded', 'test_first_writes', 'test_hold', 'test_lost',
 
 # What the sanitizers watch in every run: threads, and each kind of life
 WATCHED = {
-    'asan': ('test_moments', 'test_plugged', 'test_request'),
+    'asan': ('test_life_cycle', 'test_plugged', 'test_request'),
     'tsan': ('test_background', 'test_plugged', 'test_request'),
 }
 # By the beginning of their names.  They do not watch QEMUs that are not ours or cannot
