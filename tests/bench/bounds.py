@@ -62,8 +62,8 @@ LIMITS = (
     '`RLIMIT_NOFILE`: {vcpu_files:,}, two for each vCPU: itself and its statistics.  '
     '`prefault-keep=lock` takes {rings:,} more, one for each {ring} GiB: a ring of '
     'io_uring has {slots:,} buffers of a chunk ({chunk} MiB).  The kernel would take 16,384 '
-    '(`IORING_MAX_REG_BUFFERS`), and looks at all of them for each huge page.  QEMU raises '
-    'its soft limit, or refuses at the start.  Workers that pin one backend side by side '
+    '(`IORING_MAX_REG_BUFFERS`), and looks at all of them for each huge page.  QEMU '
+    'refuses at the start if its limit is less.  Workers that pin one backend side by side '
     'have a ring each, which need not get full.',
     '`RLIMIT_MEMLOCK`: {ram} TiB for `prefault-keep=lock`, unless QEMU has `CAP_IPC_LOCK`.',
     '`RLIMIT_SIGPENDING`: {timers:,}, a timer for each worker and, while the guest runs, each '
@@ -119,7 +119,7 @@ def zeroing():
 
 def text():
     """The whole part."""
-    chunk = constant('hw/core/prefault/plan.c', 'PREFAULT_CHUNK_SIZE')
+    chunk = constant('hw/core/prefault/plan.h', 'PREFAULT_CHUNK_SIZE')
     slots = constant('hw/core/prefault/ring.c', 'SLOTS_MAX')
     figures = {
         'ram': RAM // TIB, 'vcpus': f'{VCPUS:,}', 'entry': ENTRY, 'table': TABLE,

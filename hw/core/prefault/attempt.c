@@ -78,7 +78,10 @@ static bool attempt_plans(const PrefaultAttempt *attempt, hwaddr start,
     for (guint i = 0; attempt->debts && i < attempt->debts->len; i++) {
         PrefaultDebt *debt = &g_array_index(attempt->debts, PrefaultDebt, i);
 
-        if (debt->start < end && debt->end > start) {
+        if (debt->start >= end) {
+            return false;       /* they are sorted */
+        }
+        if (debt->end > start) {
             return true;
         }
     }

@@ -111,7 +111,8 @@ static void background_finish(void)
     owed = background_owed();
     trace_prefault_background_finish(figures.progress.mapped, owed);
     prefault_watch_remapped(outcome == PREFAULT_OUTCOME_COMPLETED &&
-                            figures.progress.mapped == figures.total);
+                            figures.progress.mapped + figures.progress.later ==
+                            figures.total);
     /* A change of the memory map may have set the timer already: leave it */
     if (owed && !timer_pending(background.timer)) {
         background_wake_after_run(figures.progress.mapped);
@@ -156,12 +157,12 @@ static void background_timer(void *opaque)
 /*
  * The host has taken mappings: nobody knows where.  A run that has settled all
  * that it knew of, but has not ended, must neither settle nor forgive any of
- * what is owed now.
+ * what is owed now; nor must a vCPU that has just converted memory.
  */
 static void background_lost(void)
 {
+    prefault_gate_close();
     if (background.active) {
-        prefault_gate_close();
         prefault_run_invalidate(background.run);
     }
     prefault_owe_all(PREFAULT_OWED_REASON_LOST, PAUSE_MS);

@@ -150,11 +150,11 @@ static uint64_t backing_file_hole(int fd, uint64_t offset, uint64_t size)
 static uint64_t backing_hole(const PrefaultBacking *b, uint64_t at,
                              uint64_t size, bool twice)
 {
-    uint64_t hole = b->shared ? size
-                    : prefault_residency_hole(b->host + at, size);
+    uint64_t hole = b->shared || twice
+        ? backing_file_hole(b->fd, b->fd_offset + at, size) : size;
 
-    if (b->shared || twice) {
-        hole = MIN(hole, backing_file_hole(b->fd, b->fd_offset + at, size));
+    if (hole && !b->shared) {
+        hole = prefault_residency_hole(b->host + at, hole);
     }
     return QEMU_ALIGN_DOWN(hole, qemu_real_host_page_size());
 }

@@ -24,13 +24,18 @@ typedef struct Managed {
 static QLIST_HEAD(, Managed) managed_sections =
     QLIST_HEAD_INITIALIZER(managed_sections);
 
-/* It counts as plugged once all listeners agree, which is before the timer */
+/*
+ * It counts as plugged once all listeners agree, which is before the timer.  A
+ * run under way knows it as not plugged in, and must not take it for done.
+ */
 static int managed_populate(RamDiscardListener *listener,
                             PrefaultManagedSection *section)
 {
-    prefault_owe(PREFAULT_OWED_REASON_PLUGGED,
-                 section->offset_within_address_space,
-                 int128_get64(section->size), PREFAULT_REST_MS);
+    hwaddr start = section->offset_within_address_space;
+    uint64_t size = int128_get64(section->size);
+
+    prefault_withdrawing(start, size);
+    prefault_owe(PREFAULT_OWED_REASON_PLUGGED, start, size, PREFAULT_REST_MS);
     return 0;
 }
 

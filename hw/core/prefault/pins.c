@@ -18,11 +18,12 @@
 #include "exec/cpu-common.h"
 #include "hw/core/prefault-compat.h"
 #include "pins.h"
+#include "plan.h"
 #include "ring.h"
 #include "spans.h"
 
 /* Where all buffers are chunks of a plan, half of a ring's slots stay empty */
-#define SLOT_BYTES (2 * MiB)
+#define SLOT_BYTES (PREFAULT_CHUNK_SIZE / 2)
 
 /* Tries to pin a piece, and the time between two */
 #define AGAIN_MAX 20

@@ -260,7 +260,7 @@ static bool places_cpus_of_vcpus(int node, CpuSet *set)
 
         if (slot->cpu && slot->props.has_node_id &&
             slot->props.node_id == node) {
-            places_add_vcpu((CPUState *)slot->cpu, set);
+            places_add_vcpu(slot->cpu, set);
         }
     }
     return !bitmap_empty(set->bits, CPUS_MAX);

@@ -13,13 +13,6 @@
 #include "qemu/units.h"
 #include "plan.h"
 
-/*
- * A worker looks for a cancel between chunks.  A chunk is two huge pages:
- * populating it takes a millisecond or so, mapping it even as 4 KiB pages about
- * one more, and a memslot change waits no longer than that.
- */
-#define PREFAULT_CHUNK_SIZE (4 * MiB)
-
 struct PrefaultPlan {
     GArray *ranges;     /* of PrefaultChunk, of any size */
     unsigned places;

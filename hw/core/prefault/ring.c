@@ -13,6 +13,7 @@
 #include "qemu/bitops.h"
 #include "qemu/units.h"
 #include "cgroup.h"
+#include "plan.h"
 #include "ring.h"
 #include "trace.h"
 
@@ -22,11 +23,11 @@
  */
 #define SLOTS_MAX (4 * KiB)
 
-/* What fills a slot: a chunk.  So a ring has 16 GiB */
-#define SLOT_FILLS (4 * MiB)
-
-/* For all else that QEMU opens: disks, connections, vCPUs */
-#define FILES_ELSE 4096
+/*
+ * For all else that QEMU opens: disks, connections, vCPUs, and rings that are
+ * not full, one for each thread that pins a block of memory
+ */
+#define FILES_ELSE 256
 
 /*
  * Linux 5.13 and, for sparse tables, 5.19, include/uapi/linux/io_uring.h: each
@@ -58,42 +59,12 @@ struct PrefaultRing {
     unsigned used;
 };
 
-/*
- * Each block has as many rings as threads that pin its memory side by side:
- * prefault_ring_may_open() knows neither.  Twice the limit leaves others some.
- */
-static bool ring_raise_limit(void)
-{
-    struct rlimit limit = {};
-    rlim_t before;
-    bool raised;
-
-    getrlimit(RLIMIT_NOFILE, &limit);
-    before = limit.rlim_cur;
-    limit.rlim_cur = MIN(limit.rlim_max, before * 2);
-    raised = limit.rlim_cur > before && !setrlimit(RLIMIT_NOFILE, &limit);
-    /* That is why there was no ring, whatever became of the limit */
-    errno = EMFILE;
-    return raised;
-}
-
-static int ring_open(void)
-{
-    int fd;
-
-    do {
-        struct io_uring_params params = {};
-
-        fd = syscall(SYS_io_uring_setup, 1, &params);
-    } while (fd < 0 && errno == EMFILE && ring_raise_limit());
-    return fd;
-}
-
 PrefaultRing *prefault_ring_new(uint64_t slots, Error **errp)
 {
     RingTable table = { .slots = MIN(slots, SLOTS_MAX), .flags = RING_SPARSE };
     PrefaultRing *ring;
-    int fd = ring_open();
+    struct io_uring_params params = {};
+    int fd = syscall(SYS_io_uring_setup, 1, &params);
 
     if (fd < 0 || syscall(SYS_io_uring_register, fd, RING_REGISTER_BUFFERS,
                           &table, sizeof(table)) < 0) {
@@ -167,11 +138,8 @@ bool prefault_ring_may_open(uint64_t bytes, uint64_t *files)
 {
     struct rlimit limit;
 
-    *files = DIV_ROUND_UP(bytes, SLOTS_MAX * SLOT_FILLS);
-    /* Half of it is for the rest: that of a small guest stays as it is */
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur / 2 >= *files) {
-        return true;
-    }
-    limit.rlim_cur = MIN(limit.rlim_max, *files + FILES_ELSE);
-    return limit.rlim_max > *files && !setrlimit(RLIMIT_NOFILE, &limit);
+    *files = DIV_ROUND_UP(bytes, SLOTS_MAX * PREFAULT_CHUNK_SIZE);
+    /* At its start QEMU has raised the soft limit to the hard one */
+    return getrlimit(RLIMIT_NOFILE, &limit) ||
+           limit.rlim_cur > *files + FILES_ELSE;
 }

@@ -79,8 +79,6 @@ bool prefault_ring_fits(uint64_t bytes);
  * @bytes: memory that is to be pinned, a chunk (plan.h) at a time
  * @files: set to the file descriptors that its rings take
  *
- * Raises the soft limit (RLIMIT_NOFILE) for them, if the hard limit allows it.
- *
  * Context: any thread.
  *
  * Returns: false if the limit does not suffice.

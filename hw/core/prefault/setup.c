@@ -106,8 +106,8 @@ static void setup_tell_exits(const PrefaultBackend *backend)
 {
     g_autoptr(PrefaultExitList) exits = backend->exits();
 
-    for (PrefaultExitList *exit = exits; exit; exit = exit->next) {
-        warn_report("prefault: %s", setup_exits[exit->value]);
+    for (PrefaultExitList *e = exits; e; e = e->next) {
+        warn_report("prefault: %s", setup_exits[e->value]);
     }
 }
 

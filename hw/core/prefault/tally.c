@@ -55,15 +55,14 @@ void prefault_tally_fail(PrefaultTally *tally, Error *failure)
 
 static void tally_read(const PrefaultCounts *counts, PrefaultProgress *progress)
 {
-    *progress = (PrefaultProgress) {
-        .populated = stat64_get(&counts->populated),
-        .mapped = stat64_get(&counts->mapped),
-        .failed = stat64_get(&counts->failed),
-        .private_mapped = stat64_get(&counts->private_mapped),
-        .later = stat64_get(&counts->later),
-        .refused = stat64_get(&counts->refused),
-        .private_skipped = stat64_get(&counts->private_skipped),
-    };
+    /* The other way round than workers count: a part is no more than the sum */
+    progress->private_mapped = stat64_get(&counts->private_mapped);
+    progress->mapped = stat64_get(&counts->mapped);
+    progress->populated = stat64_get(&counts->populated);
+    progress->failed = stat64_get(&counts->failed);
+    progress->later = stat64_get(&counts->later);
+    progress->refused = stat64_get(&counts->refused);
+    progress->private_skipped = stat64_get(&counts->private_skipped);
     for (int i = 0; i < PREFAULT_SKIP_REASON__MAX; i++) {
         progress->skipped[i] = stat64_get(&counts->skipped[i]);
     }

@@ -8,7 +8,7 @@
 #define HW_CORE_PREFAULT_TALLY_H
 
 #include "qapi/qapi-types-prefault.h"
-#include "qemu/stats64.h"
+#include "hw/core/prefault-compat.h"
 #include "qemu/thread.h"
 
 /**

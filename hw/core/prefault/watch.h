@@ -57,7 +57,7 @@ bool prefault_watch_stop(void);
 
 /**
  * prefault_watch_remapped: a run for what is owed is over
- * @complete: all of it was there, and is mapped
+ * @complete: all of it was there, and is mapped or owed still
  *
  * Several runs may be needed to map all memory again: only if none of them has
  * left anything out, what is missing then is not ours.

@@ -258,6 +258,17 @@ static bool work_pin(PrefaultWork *work, const PrefaultChunk *chunk)
     return false;
 }
 
+/* Nobody can tell now what is present of @rest */
+static void work_untold(PrefaultWork *work, const PrefaultChunk *rest,
+                        bool returned)
+{
+    if (!returned) {
+        work_leave_for_later(work, rest);
+        return;
+    }
+    work_skip(work, PREFAULT_SKIP_REASON_RETURNED, rest);
+}
+
 /* Map what is present of @chunk; the guest gave the rest back, if @returned */
 static void work_map_present(PrefaultWork *work, unsigned worker,
                              const PrefaultChunk *chunk, bool returned)
@@ -269,11 +280,8 @@ static void work_map_present(PrefaultWork *work, unsigned worker,
         bool present;
 
         size = work->ops->present(work->opaque, &rest, &present);
-        if (!size && returned) {
-            work_skip(work, PREFAULT_SKIP_REASON_RETURNED, &rest);
-            return;
-        } else if (!size) {
-            work_leave_for_later(work, &rest);
+        if (!size) {
+            work_untold(work, &rest, returned);
             return;
         }
         rest.size = size;

@@ -172,11 +172,13 @@ void prefault_owe(PrefaultOwedReason reason, hwaddr start, uint64_t size,
 void prefault_owe_all(PrefaultOwedReason reason, unsigned rest_ms);
 
 /**
- * prefault_withdrawing: memory is about to be converted, or was unplugged
+ * prefault_withdrawing: memory is about to be converted, or was plugged in or
+ * unplugged
  * @start: guest address
  * @size: bytes
  *
- * Afterwards no worker populates or maps any of it by its former state.
+ * Afterwards no worker populates or maps any of it by its former state, or
+ * takes it for done.
  *
  * Context: BQL.
  *

@@ -11,6 +11,7 @@
 #ifndef HW_CORE_PREFAULT_COMPAT_H
 #define HW_CORE_PREFAULT_COMPAT_H
 
+#include "qemu/atomic.h"
 #include "qemu/bitmap.h"
 #include "qemu/notify.h"
 
@@ -48,6 +49,25 @@
 #define PREFAULT_COMPAT_VFIO_PCI "vfio-pci-device"
 #else
 #define PREFAULT_COMPAT_VFIO_PCI "vfio-pci"
+#endif
+
+/* A counter without a lock; 11.0 has none, and 64-bit hosts only */
+#if PREFAULT_COMPAT_QEMU >= 1100
+typedef struct Stat64 {
+    uint64_t value;
+} Stat64;
+
+static inline void stat64_add(Stat64 *stat, uint64_t value)
+{
+    qatomic_add(&stat->value, value);
+}
+
+static inline uint64_t stat64_get(const Stat64 *stat)
+{
+    return qatomic_read(&stat->value);
+}
+#else
+#include "qemu/stats64.h"
 #endif
 
 /* Is there a record of what is shared (RamBlockAttributes)?  Since 10.1 */
