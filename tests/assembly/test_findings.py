@@ -90,6 +90,14 @@ class Judged(unittest.TestCase):
         self.assertEqual(self.count(
             '==7==ERROR: AddressSanitizer failed to allocate 0x100\n'), (1, 0))
 
+    def test_sanitizer_that_gives_up(self):
+        """It may have missed all else."""
+        for line in ('==7==LeakSanitizer has encountered a fatal error.',
+                     'FATAL: ThreadSanitizer: unexpected memory mapping 0x1',
+                     '==7==AddressSanitizer: CHECK failed: a.cpp:1'):
+            with self.subTest(line):
+                self.assertEqual(self.count(f'{line}\n'), (1, 0))
+
     def test_undefined(self):
         text = f'{{}}:3:5: runtime error: shift\n{stack("0x40")}'
         ours = '../src/qemu-10.2.2/hw/core/prefault/plan.c'

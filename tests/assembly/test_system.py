@@ -24,7 +24,8 @@ FOREIGN = {
     'a system without': '',
 }
 APT = ('dpkg-query', 'apt-get', 'apt-cache')
-TOOL_CHAIN = [name for names in packages.PROGRAMS.values() for name in names]
+TOOL_CHAIN = [name for purpose in (packages.SOURCE, packages.BUILD)
+              for name in packages.PROGRAMS[purpose]]
 
 
 class Machine(unittest.TestCase):

@@ -22,6 +22,9 @@ KINDS = (
     ('thread', re.compile(r'WARNING: ThreadSanitizer: (?P<what>.*)')),
     ('undefined', re.compile(r'(?P<what>\S+:\d+:\d+: runtime error: .*)')),
     ('error', re.compile(r'==\d+==(?P<what>ERROR: (?!LeakS).*)')),
+    # The sanitizer itself does not go on, or cannot look
+    ('error', re.compile(r'(?:==\d+==|FATAL: )(?P<what>\w+Sanitizer'
+                         r'(?:: CHECK| has encountered|: [a-z]).*)')),
 )
 FRAME = re.compile(r'\s+#(\d+) .*\((\S+?)\+(0x[0-9a-f]+)\)')
 # Stacks that say where something comes from, not what happened

@@ -53,6 +53,9 @@ INSTRUMENTS = {
 }
 
 
+_watched = []
+
+
 def chosen():
     """The Instrument of the bed's QEMU, or None."""
     return INSTRUMENTS.get(os.environ.get('PREFAULT_BED_VARIANT'))
@@ -91,12 +94,21 @@ def environment(machine, inject=False):
     return {'LD_PRELOAD': ':'.join(preloaded)} if preloaded else {}
 
 
+def watch(qemu):
+    """Note a QEMU: where ASan is there, too, UBSan writes to standard error."""
+    if chosen():
+        _watched.append(qemu)
+
+
 def check(machine):
     """AssertionError if a QEMU's sanitizer has found what is not known."""
+    said = [qemu.stderr for qemu in _watched]
+    _watched.clear()
     if not chosen() or machine.link.closed:
         return
     _, names, _ = machine.run('/bin/find', FOLDER, '-name', 'log.*')
-    bad = []
+    bad = [one for text in said
+           for one in findings.judged(text, artifacts.qemu())[0]]
     for name in names.split():
         bad += findings.judged(machine.read(name), artifacts.qemu())[0]
     if names:

@@ -60,6 +60,6 @@ def files(folder):
         if '.' not in path.name or '.so' in path.name:
             needed |= libraries(path, env)
     found |= {f'{LIBRARY_DIR}/{path.name}': path.resolve() for path in own}
-    found[UNPATCHED] = stripped(pristine_qemu(), 'qemu-pristine-stripped')
+    found[UNPATCHED] = stripped(pristine_qemu())
     return found | {name: path for name, path in needed.items()
                     if path not in found.values()}

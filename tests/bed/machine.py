@@ -75,6 +75,7 @@ class Machine:
                  *self.firmware(), *argv,
                  '-qmp', f'unix:{qmp_path},server=on,wait=off']
         qemu = Qemu(self, words, env, qmp_path if connect else None)
+        instrument.watch(qemu)
         if connect and connect != 'later':
             try:
                 qemu.connect(timeout)

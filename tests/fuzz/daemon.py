@@ -47,13 +47,15 @@ class Daemon:
                                                       encoding='utf-8')
         self.env = {**os.environ, **{name: str(top / path)
                                      for name, path in names.items()}}
-        with open(top / 'daemon.log', 'w', encoding='utf-8') as log:
+        self.log = top / 'daemon.log'
+        with open(self.log, 'w', encoding='utf-8') as log:
             self.process = subprocess.Popen(
-                [*SESSION, '/bin/sh', '-c', '"$0" & wait', str(DAEMON)], env=self.env, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True)
+                [*SESSION, '/bin/sh', '-c', '"$0" & wait', str(DAEMON)],
+                env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True)
         try:
             self._wait(top / 'run/libvirt/virtqemud-sock')
-        except TimeoutError:
+        except OSError:         # TimeoutError among them
             self.__exit__()
             raise
         return self
@@ -70,6 +72,9 @@ class Daemon:
             if time.monotonic() > end:
                 raise TimeoutError(f'{DAEMON} does not listen at {socket}')
             time.sleep(0.1)
+        if not self.is_up():
+            raise OSError(f'{DAEMON} has ended: '
+                          f'{self.log.read_text(errors="replace")[-2000:]}')
 
     def is_up(self):
         """Whether it has not crashed."""

@@ -71,7 +71,7 @@ bool prefault_backing_takes_space(const PrefaultBacking *b);
  * @b: a backing that takes memory
  * @host: host address in it, a multiple of its page size
  * @size: bytes, likewise
- * @exact: true: look at all that the host has of it, for what is present already takes nothing
+ * @exact: true: look at what the host has, for what is present takes nothing
  *         (mincore(), and /proc/self/pagemap for private mappings, where a page
  *         can be present and still be replaced when it is written); false:
  *         assume that nothing is

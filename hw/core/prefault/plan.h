@@ -17,10 +17,9 @@
 #include "qemu/units.h"
 
 /*
- * A worker looks for a cancel between chunks.  A chunk is two huge pages, or one
- * page of the host where that is larger: populating it takes a millisecond or
- * so, mapping it even as 4 KiB pages about one more, and a memslot change waits
- * no longer than that.
+ * A worker looks for a cancel between chunks.  A chunk is two huge pages:
+ * populating it takes a millisecond or so, mapping it even as 4 KiB pages about
+ * one more, and a memslot change waits no longer than that.
  */
 #define PREFAULT_CHUNK_SIZE (4 * MiB)
 

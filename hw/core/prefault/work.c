@@ -258,17 +258,6 @@ static bool work_pin(PrefaultWork *work, const PrefaultChunk *chunk)
     return false;
 }
 
-/* Nobody can tell now what is present of @rest */
-static void work_untold(PrefaultWork *work, const PrefaultChunk *rest,
-                        bool returned)
-{
-    if (!returned) {
-        work_leave_for_later(work, rest);
-        return;
-    }
-    work_skip(work, PREFAULT_SKIP_REASON_RETURNED, rest);
-}
-
 /* Map what is present of @chunk; the guest gave the rest back, if @returned */
 static void work_map_present(PrefaultWork *work, unsigned worker,
                              const PrefaultChunk *chunk, bool returned)
@@ -280,8 +269,12 @@ static void work_map_present(PrefaultWork *work, unsigned worker,
         bool present;
 
         size = work->ops->present(work->opaque, &rest, &present);
-        if (!size) {
-            work_untold(work, &rest, returned);
+        if (!size) {            /* nobody can tell now */
+            if (returned) {
+                work_skip(work, PREFAULT_SKIP_REASON_RETURNED, &rest);
+            } else {
+                work_leave_for_later(work, &rest);
+            }
             return;
         }
         rest.size = size;

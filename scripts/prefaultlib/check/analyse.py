@@ -10,13 +10,13 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from .. import paths
 from ..build import editor, variants
 from ..err import Fail
+from . import programs
 
 TOOL = 'clang-tidy-19'        # Debian 12 and 13 have it: the findings are the same
 TIMEOUT = 300
@@ -64,9 +64,7 @@ def run(results, chosen=None):
     def analyse(item):
         name, path = item
         since = time.monotonic()
-        done = subprocess.run(
-            [TOOL, '-p', folder, '--quiet', path], text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT)
+        done = programs.bounded([TOOL, '-p', folder, '--quiet', path], TIMEOUT)
         results.add(f'analyse/{name}', *(
             ('FAIL', time.monotonic() - since, '', done.stdout.splitlines())
             if done.returncode else ('ok', time.monotonic() - since)))

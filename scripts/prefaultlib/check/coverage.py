@@ -44,7 +44,7 @@ def counts(folder):
     for archive in paths.COVERAGE.glob('*.tar'):
         place = archive.with_suffix('')
         with tarfile.open(archive) as tar:
-            tar.extractall(place, filter='data')
+            tar.extractall(place)
         add(lines, place / str(folder).lstrip('/'), folder)
         shutil.rmtree(place)
     return lines
@@ -110,10 +110,10 @@ def ranges(numbers):
     return ' '.join(str(a) if a == b else f'{a}-{b}' for a, b in said)
 
 
-def report(results, folder):
-    """Print the table; less than LEAST percent is a failure."""
+def report(results, folder, chosen):
+    """Print the table; of all tests less than LEAST percent is a failure."""
     share, lines = table(counts(folder))
     for line in lines:
         results.note(line)
-    results.add('coverage', 'ok' if share >= LEAST else 'FAIL', 0,
+    results.add('coverage', 'FAIL' if chosen is None and share < LEAST else 'ok', 0,
                 f'{share:.1f} % of the lines of our C files, {LEAST} wanted')

@@ -42,8 +42,8 @@ WATCHED = {
 NOT_WATCHED = ('aarch64', 'apparmor', 'bare', 'bed', 'follow_talk', 'hold', 'installed',
                'libvirt', 'packaged', 'unpatched')
 # With TSan a QEMU does not start programs: its child never gets that far
-STARTS_PROGRAMS = ('edges', 'life_cycle', 'memory_map', 'private_refused',
-                   'restore', 'vcpu_states')
+STARTS_PROGRAMS = ('edges', 'injected_running', 'life_cycle', 'memory_map',
+                   'private_refused', 'restore', 'vcpu_states')
 
 # What has to be built for an option of a bed, of suites.BED_PARTS
 BED_NEEDS = {('private', True): 'linux', ('libvirt', True): 'libvirt',

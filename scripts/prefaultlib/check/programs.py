@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Our C test programs in a build directory of QEMU: built, and run."""
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -65,3 +66,17 @@ def fixed_addresses():
     """
     command = ['setarch', '-R']
     return command if directory.succeeds([*command, 'true']) else []
+
+
+def bounded(command, seconds, folder=None):
+    """Run a command; the CompletedProcess, with all that it said.
+
+    One that takes longer is killed, and has failed.
+    """
+    try:
+        return subprocess.run(command, cwd=folder, text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1,
+                                           f'killed after {seconds} s')
