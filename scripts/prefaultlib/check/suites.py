@@ -280,11 +280,11 @@ ROWS = (
           '1 min, 1 GiB', files=models.names),
     Suite('analyse', 'clang-tidy on our C files', analysis,
           lambda _: (*QEMU_PACKAGES, packages.ANALYSE),
-          '2 min, 1 GiB, 1 GiB of disk', files=analyse.files),
+          '1 min, 1 GiB, 1 GiB of disk', files=analyse.files),
     Suite('sanitizers', 'unit tests, and our QEMU in the test bed, with ASan and '
           'UBSan, and with TSan', sanitizers,
           lambda chosen: (*bed_packages(chosen), packages.WATCH),
-          '6 min (warm 2), 10 GiB, 5 GiB of disk', needs='the test bed',
+          '12 min (warm 7), 10 GiB, 5 GiB of disk', needs='the test bed',
           files=partial(functional.names, 'functional')),
     Suite('qtest', 'options, errors, the query on each accelerator', qtest,
           qemu_packages, '6 min (warm 1), 1 GiB, 2 GiB of disk',
