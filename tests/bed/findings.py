@@ -168,5 +168,7 @@ def judged(text, binary):
     found = parse(text)
     resolve(found, binary)
     listed = known()
-    bad = [one for one in found if not one.is_known(listed)]
-    return bad, [one for one in found if one.is_known(listed)]
+    sorted_out = [], []
+    for one in found:
+        sorted_out[one.is_known(listed)].append(one)
+    return sorted_out

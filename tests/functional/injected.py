@@ -123,15 +123,14 @@ class InjectedTest(BedTest):
             time.sleep(0.02)
 
     def happens(self, prepare, act, case=None):
-        """The moment once; returns its QEMU at rest, and what it held before."""
+        """The moment once; returns its QEMU at rest."""
         path = self.trigger()
         qemu = prepare(inject=self.rules(path, case))
-        before = self.state(qemu)
         self.machine.write(path, '')
         if not self.ended(qemu, act):
             self.at_rest(qemu)
             self.put_away(path)
-        return qemu, before
+        return qemu
 
     @staticmethod
     def ended(qemu, act):
@@ -145,7 +144,7 @@ class InjectedTest(BedTest):
 
     def counts(self, prepare, act):
         """{call: how often the moment makes it}, and what QEMU then holds."""
-        qemu, _ = self.happens(prepare, act)
+        qemu = self.happens(prepare, act)
         self.assertFalse(self.admits(self.query(qemu)), self.query(qemu))
         self.assertLessEqual(qemu.sweep()[1], NEXT_TO_NONE)
         state = self.state(qemu)
@@ -179,7 +178,7 @@ class InjectedTest(BedTest):
 
     def try_case(self, prepare, act, usual, case):
         """Let it happen with that call failing; tells whether it did fail."""
-        qemu, _ = self.happens(prepare, act, case)
+        qemu = self.happens(prepare, act, case)
         try:
             self.judge(qemu, usual)
             return self.was_met(qemu, case)

@@ -276,36 +276,20 @@ long syscall(long number, ...)
                                                     a[3], a[4], a[5]);
 }
 
-/* The mode is there, or is not looked at */
-static int open_any(const char *path, int flags, va_list args)
+int open64(const char *path, int flags, ...)
 {
     const struct rule *rule = rules_apply(CALL_OPEN, (unsigned long)path, 0, -1);
-    int mode = va_arg(args, int);
+    va_list args;
+    int mode;
 
+    /* It is there, or is not looked at */
+    va_start(args, flags);
+    mode = va_arg(args, int);
+    va_end(args);
     return rule ? (int)rule_result(rule) : REAL(open64)(path, flags, mode);
 }
 
-int open64(const char *path, int flags, ...)
-{
-    va_list args;
-    int fd;
-
-    va_start(args, flags);
-    fd = open_any(path, flags, args);
-    va_end(args);
-    return fd;
-}
-
-int open(const char *path, int flags, ...)
-{
-    va_list args;
-    int fd;
-
-    va_start(args, flags);
-    fd = open_any(path, flags, args);
-    va_end(args);
-    return fd;
-}
+int open(const char *path, int flags, ...) __attribute__((alias("open64")));
 
 /* These return their error number instead of setting errno */
 static int error_of(const struct rule *rule)

@@ -54,28 +54,35 @@ bool prefault_residency_set_up(void)
     return residency_pagemap >= 0;
 }
 
+/* Returns 1 and the first region that @scan's categories select, 0 or -1 */
+static int residency_scan(int fd, void *host, uint64_t size,
+                          struct pm_scan_arg scan, struct page_region *found)
+{
+    scan.size = sizeof(scan);
+    scan.start = (uintptr_t)host;
+    scan.end = (uintptr_t)host + size;
+    scan.vec = (uintptr_t)found;
+    scan.vec_len = 1;
+    return ioctl(fd, PAGEMAP_SCAN, &scan);
+}
+
 bool prefault_residency_extent(void *host, uint64_t size, bool *present,
                                uint64_t *same, bool *anonymous)
 {
     struct page_region found = {};
     struct pm_scan_arg scan = {
-        .size = sizeof(scan),
-        .start = (uintptr_t)host,
-        .end = (uintptr_t)host + size,
-        .vec = (uintptr_t)&found,
-        .vec_len = 1,
         .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
         .category_inverted = PAGE_IS_PFNZERO,
         .return_mask = PAGE_IS_PRESENT | PAGE_IS_FILE,
     };
-    int regions = ioctl(residency_pagemap, PAGEMAP_SCAN, &scan);
+    uint64_t start = (uintptr_t)host;
+    int regions = residency_scan(residency_pagemap, host, size, scan, &found);
 
     if (regions < 0) {
         return false;
     }
-    *present = regions && found.start == scan.start;
-    *same = *present ? found.end - scan.start
-            : regions ? found.start - scan.start : size;
+    *present = regions && found.start == start;
+    *same = *present ? found.end - start : regions ? found.start - start : size;
     *anonymous = !(found.categories & PAGE_IS_FILE);
     return true;
 }
@@ -84,21 +91,16 @@ uint64_t prefault_residency_hole(void *host, uint64_t size)
 {
     struct page_region found = {};
     struct pm_scan_arg scan = {
-        .size = sizeof(scan),
-        .start = (uintptr_t)host,
-        .end = (uintptr_t)host + size,
-        .vec = (uintptr_t)&found,
-        .vec_len = 1,
         .max_pages = 1,
         .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
         .return_mask = PAGE_IS_PRESENT,
     };
     /* Memory is counted before prefault_residency_set_up(), too */
     int fd = qemu_open_old("/proc/self/pagemap", O_RDONLY);
-    int regions = ioctl(fd, PAGEMAP_SCAN, &scan);
+    int regions = residency_scan(fd, host, size, scan, &found);
 
     if (fd >= 0) {
         close(fd);
     }
-    return regions < 0 ? 0 : regions ? found.start - scan.start : size;
+    return regions < 0 ? 0 : regions ? found.start - (uintptr_t)host : size;
 }

@@ -8,11 +8,11 @@ it found below build for the next.
 import os
 import re
 import shutil
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from .. import paths
+from .programs import bounded
 
 CORPUS = paths.ROOT / 'tests/fuzz/corpus'
 FOUND = paths.BUILD / 'fuzz'            # what long runs found; what failed
@@ -69,16 +69,10 @@ def run_one(results, folder, program, is_long):
         shutil.rmtree(found, ignore_errors=True)
     found.mkdir(parents=True, exist_ok=True)
     since = time.monotonic()
-    try:
-        done = subprocess.run(
-            command(folder, program, found, bound), env={**os.environ, **ENVIRONMENT},
-            capture_output=True, text=True, errors='replace', timeout=timeout,
-            check=False)
-        said, failed = done.stderr, done.returncode
-    except subprocess.TimeoutExpired:
-        said, failed = f'killed after {timeout} s', True
-    name = f'fuzz/fuzz-{noun(program)}'
-    report(results, name, said, failed, time.monotonic() - since)
+    done = bounded(command(folder, program, found, bound), timeout,
+                   env={**os.environ, **ENVIRONMENT})
+    report(results, f'fuzz/fuzz-{noun(program)}', done.stdout, done.returncode,
+           time.monotonic() - since)
 
 
 def report(results, name, said, failed, seconds):

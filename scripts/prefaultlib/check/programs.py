@@ -68,15 +68,15 @@ def fixed_addresses():
     return command if directory.succeeds([*command, 'true']) else []
 
 
-def bounded(command, seconds, folder=None):
+def bounded(command, seconds, folder=None, env=None):
     """Run a command; the CompletedProcess, with all that it said.
 
     One that takes longer is killed, and has failed.
     """
     try:
-        return subprocess.run(command, cwd=folder, text=True, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=seconds)
+        return subprocess.run(command, cwd=folder, env=env, text=True,
+                              errors='replace', check=False, timeout=seconds,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1,
                                            f'killed after {seconds} s')
