@@ -15,8 +15,9 @@ from .link import BedError, BedTimeout
 
 Reply = collections.namedtuple('Reply', 'value sent_ns received_ns')
 Event = collections.namedtuple('Event', 'name data ns')
+# histogram: {cycles: how many writes took so many}, if the guest was asked for it
 Sweep = collections.namedtuple(
-    'Sweep', 'sweep pages skipped median p99 max total ns')
+    'Sweep', 'sweep pages skipped median p99 max total ns histogram')
 
 
 class QmpError(Exception):
@@ -29,11 +30,14 @@ class QmpError(Exception):
 
 def sweeps(lines):
     """The Sweep of each completed sweep among Lines of the debug console."""
-    found = []
+    found, histogram = [], {}
     for line, done in zip(lines, lines[1:]):
-        if line.text.startswith('prefault-guest: ') and done.text == 'DONE':
+        if line.text.startswith('prefault-histogram: '):
+            histogram = {int(cycles): int(count) for cycles, count in
+                         re.findall(r'(\d+):(\d+)', line.text)}
+        elif line.text.startswith('prefault-guest: ') and done.text == 'DONE':
             words = dict(re.findall(r'(\w+)=(\d+)', line.text))
-            found.append(Sweep(ns=done.ns, **{
+            found.append(Sweep(ns=done.ns, histogram=histogram, **{
                 name: int(value) for name, value in words.items()}))
     return found
 

@@ -51,6 +51,28 @@ class TestBed(unittest.TestCase):
             self.assertEqual(faults, 0)
             self.assertEqual(first.pages, second.pages)
 
+    def test_histogram_of_writes(self):
+        """It is what median and p99 are taken from."""
+        with self.machine.guest('-fw_cfg',
+                                'name=opt/prefault/histogram,string=1') as qemu:
+            sweep = qemu.wait_sweep()
+        self.assertEqual(sum(sweep.histogram.values()), sweep.pages)
+        for percent, figure in (50, sweep.median), (99, sweep.p99):
+            below = sum(count for cycles, count in sweep.histogram.items()
+                        if cycles < figure)
+            self.assertLess(below, sweep.pages * percent / 100)
+            self.assertGreaterEqual(below + sweep.histogram[figure],
+                                    sweep.pages * percent / 100)
+
+    def test_several_sweeps_at_a_go(self):
+        with self.machine.guest('-fw_cfg', 'name=opt/prefault/sweeps,string=3',
+                                wait=True) as qemu:
+            qemu.wait_text('READY')
+            qemu.sweep()
+            self.assertEqual(qemu.wait_sweep(3).sweep, 3)
+            self.assertEqual(qemu.sweep()[0].histogram, {})
+            self.assertEqual(qemu.wait_sweep(6).sweep, 6)
+
     def test_pc_and_q35_run_the_guest(self):
         for name in ('pc', 'q35'):
             with self.subTest(name), self.machine.guest(machine=name) as qemu:

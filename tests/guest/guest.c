@@ -17,11 +17,17 @@
  * opt/prefault/flash it switches the flash device that holds the firmware as well.
  * Only as a kernel: firmware would switch itself off.
  *
+ * With opt/prefault/sweeps each go is so many sweeps, one after the other.
+ *
+ * With opt/prefault/histogram each sweep also prints how many writes took how many
+ * cycles: each step that is not empty, by its middle, and the count behind it.
+ *
  * With opt/prefault/execute each sweep writes an instruction into each page and
  * executes it, in the time that is taken.
  *
  * Output, on the debug console (port 0x402):
  *   READY                                 with fw_cfg opt/prefault/wait only
+ *   prefault-histogram: C:N C:N ...       with fw_cfg opt/prefault/histogram only
  *   prefault-guest: sweep=1 pages=N skipped=N median=C p99=C max=C total=C
  *   DONE                                  then it halts
  *   prefault-guest: flips=N mismatches=N last_step=N last_word=N
@@ -160,7 +166,19 @@ static void touch(volatile u32 *word, u32 number, int execute)
     }
 }
 
-static void sweep(u32 number, int execute)
+static void print_histogram(void)
+{
+    print("prefault-histogram:");
+    for (u32 i = 0; i < BUCKETS; i++) {
+        if (histogram[i]) {
+            print_number(" ", bucket_value(i));
+            print_number(":", histogram[i]);
+        }
+    }
+    print("\n");
+}
+
+static void sweep(u32 number, int execute, int with_histogram)
 {
     u32 pages = 0, max = 0;
     u64 total = 0;
@@ -185,6 +203,9 @@ static void sweep(u32 number, int execute)
             max = cycles > max ? cycles : max;
             histogram[bucket_of(cycles)]++;
         }
+    }
+    if (with_histogram) {
+        print_histogram();
     }
     print_number("prefault-guest: sweep=", number);
     print_number(" pages=", pages);
@@ -296,6 +317,8 @@ void guest_main(void)
 {
     u32 number = 0, seen = 0, flips = fw_cfg_number("opt/prefault/flips");
     int execute = !!fw_cfg_open("opt/prefault/execute");
+    int with_histogram = !!fw_cfg_open("opt/prefault/histogram");
+    u32 sweeps = fw_cfg_number("opt/prefault/sweeps");
 
     find_ram();
     if (flips) {
@@ -313,7 +336,11 @@ void guest_main(void)
         synic_pages(fw_cfg_number("opt/prefault/synic") << 20);
     }
     for (;;) {
-        sweep(++number, execute);
+        u32 done = 0;
+
+        do {
+            sweep(++number, execute, with_histogram);
+        } while (++done < sweeps);
         wait_for_go(seen++);
     }
 }
