@@ -25,6 +25,7 @@ ROOT = 'to build packages in a clean Debian'
 DOCS = 'to make HTML of the documents'
 ANALYSE = 'to analyse our C files'
 WATCH = 'to watch unit tests'
+PLOTS = 'to draw pictures of figures'
 
 PACKAGES = {
     SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
@@ -55,9 +56,10 @@ PACKAGES = {
           'nettle-dev ipxe-qemu ovmf',
     ROOT: 'debootstrap',
     DOCS: 'cmark-gfm',
+    PLOTS: 'gnuplot-nox',
 }
 # Only where they are asked for
-SPECIAL = (FULL, ROOT, DOCS)
+SPECIAL = (FULL, ROOT, DOCS, PLOTS)
 DEMO = (SOURCE, BUILD, BED)
 # What is looked for where packages have other names
 PROGRAMS = {SOURCE: ('patch', 'tar', 'xz', 'bzip2', 'git'),
@@ -90,6 +92,20 @@ def install(purposes):
         check_tool_chain(purposes)
     else:
         system.need_debian(f'what is needed {purposes[-1]} is installed')
+
+
+def need_program(name, purpose, does, no_install=False):
+    """Install the packages of a purpose if their program is missing, or say that it
+    is.
+
+    does: what it does, for the message: 'makes HTML of the documents'
+    """
+    if shutil.which(name):
+        return
+    if no_install or not system.is_debian():
+        raise Fail(f'{name} is missing, which {does}: install it (Debian: '
+                   f'{PACKAGES[purpose]}), then run this again')
+    install([purpose])
 
 
 def check_tool_chain(purposes):

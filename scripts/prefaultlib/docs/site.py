@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ..assemble import packages, project, system
+from ..assemble import packages, project
 from ..err import Fail
 from . import links, markdown, pages
 
@@ -44,12 +44,8 @@ PAGE = '''<!DOCTYPE html>
 
 def need_tool(no_install):
     """Install cmark-gfm, or say that it is missing."""
-    if shutil.which(TOOL):
-        return
-    if no_install or not system.is_debian():
-        raise Fail(f'{TOOL} is missing, which makes HTML of the documents: '
-                   'install it (the package has that name), then run this again')
-    packages.install([packages.DOCS])
+    packages.need_program(TOOL, packages.DOCS, 'makes HTML of the documents',
+                          no_install)
 
 
 def render(text):
