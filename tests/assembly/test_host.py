@@ -33,7 +33,7 @@ class Host(unittest.TestCase):
         self.machine._files = {'guest.bin': Path('/somewhere/guest.bin')}
 
     def test_what_only_an_emulated_machine_has(self):
-        for name in 'load', 'poison', 'assignable', 'tool', 'ovmf':
+        for name in 'load', 'poison', 'assignable', 'tool':
             self.assertEqual(refusal(lambda n=name: getattr(self.machine, n)),
                              f'host: {name}() is for an emulated machine')
         with self.assertRaises(AttributeError):

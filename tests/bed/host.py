@@ -52,6 +52,7 @@ class HostMachine(Machine):
             [self._files['agent']], stdin=theirs, cwd=self._dir.name,
             preexec_fn=die_with_parent, start_new_session=True)
         theirs.close()
+        self.agent_pid = self._agent.pid
         self.link.wait(lambda: self.link.hello, 10, 'the agent')
 
     def __getattr__(self, name):

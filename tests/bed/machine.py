@@ -121,6 +121,18 @@ class Machine:
         """QEMU's arguments that name the firmware folders."""
         return ['-L', self.path('fw')]
 
+    def variables(self):
+        """A new flash image of UEFI variables; its path."""
+        path = self.scratch('variables')
+        self.run('/bin/cp', self.path('fw/OVMF_VARS_4M.fd'), path)
+        return path
+
+    def ovmf(self, variables, code='OVMF_CODE_4M.fd'):
+        """QEMU's arguments for OVMF in flash, with these variables."""
+        return ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,file='
+                + self.path(f'fw/{code}'),
+                '-drive', f'if=pflash,unit=1,format=raw,file={variables}']
+
     def clear(self):
         """Remove what tests left in the scratch space, but for libvirt's folder,
         whose daemon goes on."""
@@ -304,18 +316,6 @@ class BedMachine(Knobs, Emulated, Machine):
     def confined(profile):
         """The prefix of a QEMU in a profile of apparmorfiles; see qemu()."""
         return ['/bin/sh', '-ec', CONFINED, profile]
-
-    def variables(self):
-        """A new flash image of UEFI variables; its path."""
-        path = self.scratch('variables')
-        self.run('/bin/cp', self.path('fw/OVMF_VARS_4M.fd'), path)
-        return path
-
-    def ovmf(self, variables, code='OVMF_CODE_4M.fd'):
-        """QEMU's arguments for OVMF in flash, with these variables."""
-        return ['-drive', 'if=pflash,unit=0,format=raw,readonly=on,file='
-                + self.path(f'fw/{code}'),
-                '-drive', f'if=pflash,unit=1,format=raw,file={variables}']
 
     def assignable(self):
         """Give VFIO_DEVICE to VFIO; returns its name for vfio-pci,host=."""

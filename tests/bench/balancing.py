@@ -6,6 +6,7 @@ Needs a machine with two nodes whose kernel balances, as any such host does.
 import collections
 import time
 
+import memory
 import start
 from prefaultlib import say
 
@@ -21,16 +22,17 @@ KEEP_ON = start.Way('prefault=on,prefault-keep=on',
                     'kvm,prefault=on,prefault-keep=on', '', None)
 WAYS = (start.OFF, start.PREALLOC, KEEP_OFF, AUTO, KEEP_ON)
 
-Row = collections.namedtuple('Row', 'way sweeps faults lost')
+# points: (seconds since the first sweep, faults since then) after each sweep
+Row = collections.namedtuple('Row', 'way sweeps faults lost points')
 
 
 def measure(machine):
     """A guest that writes its memory again and again, in each way; the rows."""
-    machine.write(SWITCH, '1')
     rows = []
-    for number, way in enumerate(WAYS, 1):
-        say.step(f'NUMA balancing, {number} of {len(WAYS)}: {way.name}')
-        rows.append(swept(machine, way))
+    with memory.knob(machine, SWITCH, 1):
+        for number, way in enumerate(WAYS, 1):
+            say.step(f'NUMA balancing, {number} of {len(WAYS)}: {way.name}')
+            rows.append(swept(machine, way))
     return rows
 
 
@@ -43,14 +45,20 @@ def swept(machine, way):
             accel=way.accel) as qemu:
         qemu.qmp('cont')
         qemu.wait_text('READY', start.LONG)
-        qemu.sweep(start.LONG)
+        begun = qemu.sweep(start.LONG)[0].ns
         end = time.monotonic() + SECONDS
-        sweeps = faults = 0
+        points, faults = [(0, 0)], 0
         while time.monotonic() < end:
-            faults += qemu.sweep(start.LONG)[1]
-            sweeps += 1
+            sweep, more = qemu.sweep(start.LONG)
+            faults += more
+            points.append(((sweep.ns - begun) / 1e9, faults))
         info = qemu.qmp('query-prefault').value
-        row = Row(way.name, sweeps, faults,
-                  info.get('retention', {}).get('lost', '-'))
+        row = Row(way.name, len(points) - 1, faults,
+                  info.get('retention', {}).get('lost', '-'), points)
         start.finish(qemu, way)
     return row
+
+
+def cells(row):
+    """A row as the table shows it."""
+    return row[:len(HEAD)]

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The table of firmware: what it costs, and what of the mappings it leaves.
 
-Needs a machine whose clock counts emulated instructions, with OVMF.
+Needs OVMF.  Boots are comparable where the machine's clock counts emulated
+instructions.
 """
 import collections
+import contextlib
+import time
 
 import bed
 import start
@@ -11,8 +14,9 @@ from prefaultlib import say
 
 MIB = 512
 HEAD = ('firmware', 'way', 'memslots deleted', 'faults until the guest',
-        'huge mappings then', 'faults in its sweep',
-        'boot, million instructions')
+        'huge mappings then', 'faults in its sweep', 'boot, ms')
+LOOK_SECONDS = 0.02             # between two samples
+REST_SECONDS = 1                # before the guest writes its memory, and after
 
 # uefi: OVMF instead of the machine's own
 Firmware = collections.namedtuple('Firmware', 'name machine uefi')
@@ -31,6 +35,10 @@ WAYS = (start.OFF, ONCE, OURS)
 Row = collections.namedtuple(
     'Row', 'firmware way deleted before huge sweep boot_ns')
 
+# points: (seconds since RESUME, faults since then); ready, swept: the seconds at
+# which the guest said its first word, and began to write all of its memory
+Line = collections.namedtuple('Line', 'firmware way points ready swept')
+
 
 def measure(machine):
     """Boot each firmware in each way; returns the rows."""
@@ -46,19 +54,11 @@ def measure(machine):
 def booted(machine, firmware, way):
     """One boot, and a sweep by the guest once nothing is pending; a Row."""
     log = machine.scratch('memslots')
-    flash = machine.ovmf(machine.variables()) if firmware.uefi else []
-    with machine.guest(*flash, '-D', log,
-                       '-trace', 'kvm_set_user_memory',
-                       machine=firmware.machine, mem=f'{MIB}M',
-                       accel=way.accel, inject=way.inject, wait=True,
-                       kernel='guest.efi' if firmware.uefi else True,
-                       paused=True) as qemu:
-        qemu.qmp('cont')
-        resumed = qemu.wait_event('RESUME', start.LONG).ns
-        boot_ns = qemu.wait_text('READY', start.LONG).ns - resumed
+    with resumed(machine, firmware, way, '-D', log,
+                 '-trace', 'kvm_set_user_memory') as (qemu, begun):
+        boot_ns = qemu.wait_text('READY', start.LONG).ns - begun
         deleted = machine.read(log).count(' size=0x0 ')
-        while qemu.qmp('query-prefault').value.get(
-                'retention', {}).get('refill-pending'):
+        while pending(qemu):
             pass
         before, huge = qemu.faults(), qemu.vm_stats()['pages_2m']
         _, faults = qemu.sweep(start.LONG)
@@ -66,6 +66,60 @@ def booted(machine, firmware, way):
                   boot_ns)
         start.finish(qemu, way)
     return row
+
+
+@contextlib.contextmanager
+def resumed(machine, firmware, way, *extra):
+    """A guest that firmware begins to boot: QEMU, and the time of its RESUME."""
+    flash = machine.ovmf(machine.variables()) if firmware.uefi else []
+    with machine.guest(*flash, *extra, machine=firmware.machine, mem=f'{MIB}M',
+                       accel=way.accel, inject=way.inject, wait=True,
+                       kernel='guest.efi' if firmware.uefi else True,
+                       paused=True) as qemu:
+        qemu.qmp('cont')
+        yield qemu, qemu.wait_event('RESUME', start.LONG).ns
+
+
+def pending(qemu):
+    """Bytes that are to be mapped again."""
+    return qemu.qmp('query-prefault').value.get('retention', {}).get(
+        'refill-pending')
+
+
+def watch(machine):
+    """Faults over time while each firmware boots and the guest then writes all of
+    its memory; the Lines.  For a machine with a clock as others have."""
+    lines = []
+    for firmware in FIRMWARE:
+        for way in WAYS:
+            say.step(f'faults over time: {firmware.name}, {way.name}')
+            with resumed(machine, firmware, way) as (qemu, begun):
+                lines.append(watched(qemu, begun, firmware, way))
+    return lines
+
+
+def watched(qemu, begun, firmware, way):
+    """The Line of one boot."""
+    points = []
+
+    def look(over):
+        while not over():
+            points.append(((qemu.machine.now_ns() - begun) / 1e9, qemu.faults()))
+            time.sleep(LOOK_SECONDS)
+
+    def rest():
+        end = time.monotonic() + REST_SECONDS
+        look(lambda: time.monotonic() > end)
+
+    look(lambda: 'READY' in qemu.debugcon)
+    ready = (qemu.wait_text('READY').ns - begun) / 1e9
+    look(lambda: not pending(qemu))
+    rest()
+    swept = (qemu.qmp('inject-nmi').sent_ns - begun) / 1e9
+    look(lambda: qemu.sweeps)
+    rest()
+    start.finish(qemu, way)
+    return Line(firmware.name, way.name, points, ready, swept)
 
 
 def cells(row):

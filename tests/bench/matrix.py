@@ -16,18 +16,18 @@ HEAD = ('memory', 'way', 'workers', 'stage-2 faults', 'median', 'p99', 'max',
 Row = collections.namedtuple('Row', 'kind way workers start others')
 
 
-def runs(options):
+def runs(kinds, options):
     """What is measured: tuples of kind, way and number of workers."""
-    for kind in options.kinds:
+    for kind in kinds:
         yield kind, start.OFF, 1
         for way in (start.PREALLOC, start.IOCTL, start.OURS):
             for workers in options.workers:
                 yield kind, way, workers
 
 
-def measure(machine, options):
-    """Run all; returns the rows."""
-    rows, todo = [], list(runs(options))
+def measure(machine, options, kinds):
+    """Run all with these kinds of memory; returns the rows."""
+    rows, todo = [], list(runs(kinds, options))
     with memory.ready(machine, memory.HUGE, options.mem):
         # The first start reads QEMU's file for the first time
         start.timed(machine, memory.HUGE, options.mem, start.OFF, 1)
@@ -45,7 +45,7 @@ def cells(row):
     """A row as the table shows it."""
     sweep, times = row.start.sweep, row.start
     return (row.kind.name, row.way.name,
-            row.workers if row.way is not start.OFF else '-',
+            row.workers if row.way != start.OFF else '-',
             times.faults, sweep.median, sweep.p99, sweep.max,
             figures.ms(times.launch_ns), figures.ms(times.cont_ns),
             figures.ms(times.launch_ns + times.cont_ns), f'{row.others:.0%}')
@@ -53,10 +53,10 @@ def cells(row):
 
 def bar(rows, options):
     """The bar: no stage-2 fault at all with prefault=on."""
-    ours = [row for row in rows if row.way is start.OURS]
+    ours = [row for row in rows if row.way == start.OURS]
     faults = sum(row.start.all_faults for row in ours)
     others = max(row.start.all_faults for row in rows
-                 if row.way is start.OFF)
+                 if row.way == start.OFF)
     return [figures.Bar(
         'stage-2 faults on microvm', '0', str(faults), faults == 0,
         f'from the start of the guest until it has written every page, summed '

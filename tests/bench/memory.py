@@ -2,8 +2,7 @@
 """The kinds of memory that a guest is measured with.
 
 A kind is a memory backend of QEMU and the state of two knobs of the kernel.
-The machine must be the benchmark's own: the knobs are put back after use, but
-nobody else may run there meanwhile.
+The knobs are put back after use, but nobody else may run there meanwhile.
 """
 import collections
 import contextlib
@@ -14,7 +13,9 @@ THP = '/sys/kernel/mm/transparent_hugepage/enabled'
 HUGE_PAGES = '/proc/sys/vm/nr_hugepages'
 HUGE_MIB = 2
 
-Kind = collections.namedtuple('Kind', 'name backend thp hugetlb text')
+# private: the guest's RAM begins private (guest_memfd)
+Kind = collections.namedtuple('Kind', 'name backend thp hugetlb text private',
+                              defaults=(False,))
 
 FOUR_KIB = Kind('4 KiB', 'memory-backend-ram', 'never', False,
                 'anonymous memory, transparent huge pages off')
@@ -28,21 +29,36 @@ FILE = Kind('file', 'memory-backend-file,mem-path=/dev/shm,share=on',
 MEMFD = Kind('memfd', 'memory-backend-memfd', 'always', False,
              'a memfd of ordinary pages')
 KINDS = (FOUR_KIB, HUGE, HUGETLB, FILE, MEMFD)
+GUEST_MEMFD = Kind('guest_memfd', 'memory-backend-ram', 'always', False,
+                   'private memory of a guest_memfd, which has ordinary pages', True)
+PRIVATE = ('-object', 'sw-protected-vm,id=cgs0,initial-state=private')
 
 
 @contextlib.contextmanager
 def ready(machine, kind, mib):
     """Set the machine up for a guest of mib MiB of the kind."""
-    thp = machine.read(THP).partition('[')[2].partition(']')[0]
-    pool = machine.read(HUGE_PAGES).strip()
-    try:
-        machine.write(THP, kind.thp)
+    with knob(machine, THP, kind.thp), contextlib.ExitStack() as pool:
         if kind.hugetlb:
+            pool.enter_context(knob(machine, HUGE_PAGES, 0))
             fill_pool(machine, mib // HUGE_MIB)
         yield
+
+
+@contextlib.contextmanager
+def knob(machine, path, value):
+    """Set a knob of the kernel's; what it was is put back."""
+    now = machine.read(path).strip()
+    machine.write(path, str(value))
+    try:
+        yield
     finally:
-        machine.write(THP, thp)
-        machine.write(HUGE_PAGES, pool)
+        machine.write(path, now.partition('[')[2].partition(']')[0] or now)
+
+
+def machine_option(kind):
+    """What QEMU's -machine needs for the kind, and more arguments."""
+    return ((',confidential-guest-support=cgs0', PRIVATE) if kind.private
+            else ('', ()))
 
 
 def fill_pool(machine, pages):

@@ -8,6 +8,8 @@ least disturbed ones.  The report says how much others had at most, so a figure
 cannot hide it.
 """
 import collections
+import contextlib
+import glob
 import os
 import time
 
@@ -20,6 +22,10 @@ TRIES = 3                       # samples taken for each one that is wanted
 LOOK_SECONDS = 1
 TICKS_OF_STAT = 8               # user .. steal: guest times are in user again
 IDLE = slice(3, 5)              # idle and iowait
+# Words of /proc/PID/stat behind the name
+SESSION = 3
+OWN_TIMES = slice(11, 13)       # user, system
+ALL_TIMES = slice(11, 15)       # those of waited-for children as well
 SECOND = os.sysconf('SC_CLK_TCK')
 
 # results: the least disturbed samples; others: the largest share there was
@@ -43,6 +49,34 @@ class Machine(bed.BedMachine):
         with open(f'/proc/{self._l0.pid}/stat', encoding='ascii') as stat:
             words = stat.read().rpartition(')')[2].split()
         return int(words[11]) + int(words[12])
+
+
+class Host(bed.HostMachine):
+    """This host, and what CPU time QEMU and all that belongs to it has had."""
+
+    counts = False
+
+    def write(self, path, text):
+        """Knobs of the kernel's, too; memory.knob() puts them back."""
+        bed.Machine.write(self, path, text)
+
+    def cpu_ticks(self):
+        """CPU time of the agent's session, in ticks: what lives, and what the agent
+        has waited for."""
+        ticks = 0
+        for path in glob.glob('/proc/[0-9]*/stat'):
+            with contextlib.suppress(OSError), open(path, encoding='ascii') as stat:
+                words = stat.read().rpartition(')')[2].split()
+                if int(words[SESSION]) == self.agent_pid:
+                    times = words[OWN_TIMES if self.agent_pid != pid_of(path)
+                                  else ALL_TIMES]
+                    ticks += sum(map(int, times))
+        return ticks
+
+
+def pid_of(path):
+    """The process of a path below /proc."""
+    return int(path.split('/')[2])
 
 
 class Watch:
@@ -95,6 +129,11 @@ def calm(machine, patience, wanted, once):
                  "host's CPUs meanwhile")
     best = sorted(found, key=lambda sample: sample[0])[:wanted]
     return Calm([result for _, result in best], best[-1][0], len(found))
+
+
+def enough(machine, pairs):
+    """How many samples are needed: one, where nobody can disturb it."""
+    return 1 if machine.counts else pairs
 
 
 def disturbed(sample):

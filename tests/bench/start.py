@@ -14,8 +14,12 @@ import collections
 import contextlib
 
 from prefaultlib.err import Fail
+import memory
 
 LONG = 600                      # seconds: a hang, not a slow machine
+
+# The guest tells how many of its writes took how long
+HISTOGRAM = ('-fw_cfg', 'name=opt/prefault/histogram,string=1')
 
 NO_CAPABILITY = 'ioctl:KVM_CHECK_EXTENSION/236:return=0'
 NO_POPULATE = 'madvise:MADV_POPULATE_WRITE:errno=0'
@@ -43,9 +47,11 @@ def paused(machine, kind, mib, way, workers, *extra, **how):
     A vCPU for each worker: KVM lets one thread at a time map on a vCPU.
     """
     backend = kind.backend + way.backend.format(workers)
+    option, objects = memory.machine_option(kind)
     with machine.guest(
-            '-object', f'{backend},id=ram,size={mib}M', *extra,
-            machine='microvm,memory-backend=ram', mem=f'{mib}M', smp=workers,
+            '-object', f'{backend},id=ram,size={mib}M', *objects, *extra,
+            machine=f'microvm,memory-backend=ram{option}', mem=f'{mib}M',
+            smp=workers,
             accel=way.accel.format(workers), inject=way.inject, paused=True,
             timeout=LONG, **how) as qemu:
         yield qemu
@@ -85,7 +91,7 @@ def timed(machine, kind, mib, way, workers):
 
 def swept(machine, kind, mib, way, workers):
     """One start, then the guest writes all of its memory; a Start."""
-    with paused(machine, kind, mib, way, workers, wait=True) as qemu:
+    with paused(machine, kind, mib, way, workers, *HISTOGRAM, wait=True) as qemu:
         took = cont(qemu, way, workers)
         qemu.wait_text('READY', LONG)
         sweep, faults = qemu.sweep(LONG)

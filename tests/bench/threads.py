@@ -5,6 +5,8 @@ Ratios are of paired runs: both of a pair run one after the other, and the
 median of the pairs' ratios counts.  On the deterministic machine (one CPU,
 time is the number of emulated instructions) one pair is enough.
 """
+import collections
+
 import figures
 import memory
 import quiet
@@ -16,22 +18,34 @@ BARE_RATIO = 1.05
 SPEEDUP = 1.6
 PREALLOC_RATIO = 1.05
 
+# ms: from launch to RESUME, of each run
+Starts = collections.namedtuple('Starts', 'kind way workers ms')
+
 
 def against_bare(machine, options):
     """One worker against a C program that does the same work without QEMU."""
-    bars = []
-    for kind in (memory.HUGE, memory.FOUR_KIB):
-        say.step(f'against the bare C program: {kind.name}')
-        with memory.ready(machine, kind, options.pair_mem):
-            bare = machine.barefault(options.pair_mem, start.LONG)['total_ns']
-            ours = start.timed(machine, kind, options.pair_mem, start.OURS,
-                               1).cont_ns
-        bars.append(figures.at_most(
-            f'cont to RESUME against the bare C program, {kind.name}',
-            BARE_RATIO, [ours / bare],
-            f'one worker, {options.pair_mem} MiB, emulated instructions: '
-            f'{figures.ms(ours)} ms against {figures.ms(bare)} ms'))
-    return bars
+    return [bare_bar(machine, options, kind)
+            for kind in (memory.HUGE, memory.FOUR_KIB)]
+
+
+def bare_bar(machine, options, kind):
+    """One kind: pairs of the bare program and of ours."""
+    mib = options.pair_mem
+
+    def pair():
+        return (machine.barefault(mib, start.LONG)['total_ns'],
+                start.timed(machine, kind, mib, start.OURS, 1).cont_ns)
+
+    say.step(f'against the bare C program: {kind.name}')
+    with memory.ready(machine, kind, mib):
+        sample = quiet.calm(machine, options.patience,
+                            quiet.enough(machine, options.pairs), pair)
+    return figures.at_most(
+        f'cont to RESUME against the bare C program, {kind.name}', BARE_RATIO,
+        [ours / bare for bare, ours in sample.results],
+        f'one worker, {mib} MiB: {ms_of(sample.results, 1)} against '
+        f'{ms_of(sample.results, 0)}; {quiet.text(sample)}',
+        quiet.disturbed(sample))
 
 
 def ms_of(pairs, which):
@@ -85,6 +99,26 @@ def two_vcpus(machine, options):
         quiet.disturbed(sample))]
 
 
+def starts(machine, options):
+    """From launch to RESUME by the number of workers, several runs each; Starts."""
+    found = []
+    for kind in (memory.FOUR_KIB, memory.HUGE):
+        say.step(f'start by the number of threads: {kind.name}')
+        with memory.ready(machine, kind, options.pair_mem):
+            found += [Starts(kind, way, workers, [
+                start_ms(machine, kind, options, way, workers)
+                for _ in range(options.pairs)])
+                      for way in (start.OFF, start.PREALLOC, start.IOCTL, start.OURS)
+                      for workers in options.workers]
+    return found
+
+
+def start_ms(machine, kind, options, way, workers):
+    """The ms of one start, until the guest runs."""
+    once = start.timed(machine, kind, options.pair_mem, way, workers)
+    return (once.launch_ns + once.cont_ns) / 1e6
+
+
 def populate_times(machine, kind, mib, workers):
     """One pair: the ns that prealloc took, and those of our populate part.
 
@@ -99,15 +133,15 @@ def populate_times(machine, kind, mib, workers):
     return theirs.launch_ns - off.launch_ns, ours.cont_ns - off.cont_ns
 
 
-def against_prealloc(machine, options, workers, pairs):
+def against_prealloc(machine, options, workers):
     """The populate part against prealloc=on, on two kinds of memory."""
-    return [prealloc_bar(machine, options, kind, workers, pairs)
+    return [prealloc_bar(machine, options, kind, workers)
             for kind in (memory.HUGE, memory.FOUR_KIB)]
 
 
-def prealloc_bar(machine, options, kind, workers, pairs):
+def prealloc_bar(machine, options, kind, workers):
     """One kind: pairs of prealloc=on and our populate part."""
-    mib = options.pair_mem
+    mib, pairs = options.pair_mem, quiet.enough(machine, options.pairs)
     say.step(f'against prealloc=on: {kind.name}, workers: {workers}, '
              f'{pairs} pair{"s" * (pairs > 1)}')
     with memory.ready(machine, kind, mib):

@@ -113,11 +113,12 @@ def constant(path, name):
 def environment(folder):
     """What Python needs to find the modules of a folder below tests/, and ours.
 
-    What all tests in beds share lies with the functional ones.
+    What all tests in beds share lies with the functional ones; what benchmarks are
+    made of has a test as well.
     """
     return dict(os.environ, PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(
         str(paths.ROOT / name) for name in
-        ('scripts', f'tests/{folder}', 'tests/functional')))
+        ('scripts', f'tests/{folder}', 'tests/functional', 'tests/bench')))
 
 
 def session(folder, env=None):

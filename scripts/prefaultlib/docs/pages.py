@@ -14,7 +14,8 @@ from . import markdown
 GROUPS = (
     ('For operators', ('README', 'docs/usage', 'docs/qmp', 'docs/libvirt',
                        'docs/troubleshooting', 'docs/life-of-memory',
-                       'docs/private-memory', 'docs/versions', 'CHANGELOG')),
+                       'docs/private-memory', 'docs/versions', 'docs/run-book',
+                       'CHANGELOG')),
     ('For developers', ('docs/design', 'docs/retention', 'docs/model',
                         'docs/testing', 'docs/benchmarks', 'docs/scale',
                         'docs/long-check', 'CONTRIBUTING')),
