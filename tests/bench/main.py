@@ -9,6 +9,7 @@ ninja -C build make; takes up to 40 minutes on two CPUs, some minutes with
 """
 import argparse
 import pickle
+import signal
 import unittest
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def measured(options):
         if not path.exists():
             raise Fail(f'--again: nothing was measured yet by {options.command}')
         return pickle.loads(path.read_bytes())
+    # As Ctrl-C: knobs of the kernel are put back
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         results = (measure.host if options.host else measure.bed)(options)
     except unittest.SkipTest as missing:
