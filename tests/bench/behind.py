@@ -34,14 +34,19 @@ First = collections.namedtuple('First', 'way sweep faults')
 Plug = collections.namedtuple('Plug', 'way points seconds')
 
 
+def large(options):
+    """MiB of memory that takes a while, so that there is a meanwhile."""
+    return options.pair_mem * 2
+
+
 def first_writes(machine, options):
     """First writes without prefault, behind, and after it; a list of Firsts."""
-    kind, found = memory.FOUR_KIB, []
-    with memory.ready(machine, kind, options.pair_mem):
+    kind, mib, found = memory.FOUR_KIB, large(options), []
+    with memory.ready(machine, kind, mib):
         for way in (start.OFF, BACKGROUND, start.OURS):
             say.step(f'first writes of a guest that runs: {way.name}')
-            with start.paused(machine, kind, options.pair_mem, way, WORKERS,
-                              *start.HISTOGRAM, wait=True) as qemu:
+            with start.paused(machine, kind, mib, way, WORKERS, *start.HISTOGRAM,
+                              wait=True) as qemu:
                 found.append(first(qemu, way))
     return found
 
@@ -61,7 +66,7 @@ def first(qemu, way):
 
 def plugs(machine, options):
     """A DIMM for a guest that runs, in each way; a list of Plugs."""
-    mib, found = options.pair_mem * 2, []
+    mib, found = large(options), []
     with memory.ready(machine, memory.FOUR_KIB, mib):
         for way in DIMMS:
             say.step(f'a DIMM of {mib} MiB: {way.name}')

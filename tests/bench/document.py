@@ -43,11 +43,14 @@ number of threads, which is the number of its vCPUs as well:
 ''',
     'behind': '''## What a guest notices that runs meanwhile
 
-On the left a guest that writes to {pair_mem} MiB as soon as it runs: with
-`prefault=background` the memory is prefaulted behind it at the same time.  {faults}
-On the right a guest of {loop_mem} MiB gets a DIMM of {dimm_mem} MiB, in 4 KiB pages; it
+On the left a guest that writes to {large_mem} MiB in 4 KiB pages as soon as it runs: with
+`prefault=background` the memory is prefaulted behind it at the same time.
+{faults}
+
+On the right a guest of {loop_mem} MiB gets a DIMM of {large_mem} MiB, in 4 KiB pages; it
 writes its own memory and prints a line, again and again.  A line takes QEMU's global lock
-(BQL), as any access to a device does that QEMU emulates.
+(BQL), as any access to a device does that QEMU emulates; `prealloc=on` keeps it until all
+memory is there.
 
 ![First writes and a loop of a guest that runs]({plots}/behind.svg)
 
@@ -171,7 +174,7 @@ def text(options, results, pictures):
     values = {
         'mem': options.mem, 'boot_mem': firmware.MIB, 'numa_mem': balancing.MIB,
         'numa_seconds': balancing.SECONDS, 'pair_mem': options.pair_mem,
-        'dimm_mem': options.pair_mem * 2, 'loop_mem': behind.LOOP_MIB,
+        'large_mem': behind.large(options), 'loop_mem': behind.LOOP_MIB,
         'plots': pictures, 'faults': behind.faults_text(results.firsts),
         'kinds': '\n'.join(f'* {name}: {text}.' for name, text in kinds.items())}
     found = report.tables(results)

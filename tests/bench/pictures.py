@@ -121,12 +121,12 @@ def converted(rows):
 def behind_a_guest(firsts, plugs, options):
     """What a running guest notices."""
     writes = Panel(
-        f'first writes to {options.pair_mem} MiB of 4 KiB pages',
+        f'first writes to {behind.large(options)} MiB of 4 KiB pages',
         'cycles of a first write', 'share of writes that take longer',
         [Line(one.way, WAY_COLORS[one.way], slower(one.sweep.histogram), 'steps')
          for one in firsts], 'xy', f'set yrange [{SMALLEST}:1]')
     loop = Panel(
-        f'a DIMM of {options.pair_mem * 2} MiB is plugged in at 0',
+        f'a DIMM of {behind.large(options)} MiB is plugged in at 0',
         'seconds', 'ms for a turn of its loop',
         [Line(plug.way, WAY_COLORS[plug.way],
               [(end, ms) for end, ms in plug.points if -1 < end], 'points')
