@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The document and the pictures of a measurement, from results that are made up."""
+import pickle
 import re
+import tempfile
 import unittest
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -30,31 +33,36 @@ WAYS = (start.OFF, start.PREALLOC, start.IOCTL, start.OURS)
 PICTURE = re.compile(r'!\[[^]]+\]\(plots/([^)]+)\.svg\)')
 
 
-def sweep():
-    return bed.Sweep(1, 10, 0, 100, 1000, 50000, 53600, 5, HISTOGRAM)
+def sweep(first=100):
+    """One whose histogram begins elsewhere for each way."""
+    return bed.Sweep(1, 10, 0, 100, 1000, 50000, 53600, 5,
+                     {first: 6, 1000: 3, 50000: 1})
 
 
 def results(**others):
     """Those of a bed, with other values for some of them."""
-    took = start.Start(100 * MS, 50 * MS, 3, 4, sweep())
+
+    def took(way):
+        return start.Start(100 * MS, 50 * MS, 3, 4, sweep(100 + WAYS.index(way)))
+
     values = {
         'machine': 'made up', 'emulated': True,
-        'rows': [matrix.Row(kind, way, workers, took, 0)
+        'rows': [matrix.Row(kind, way, workers, took(way), 0)
                  for kind in (memory.FOUR_KIB, memory.GUEST_MEMFD) for way in WAYS
                  for workers in ((1,) if way is start.OFF else (1, 2))],
-        'starts': [threads.Starts(memory.HUGE, way, workers, [5, 7])
+        'starts': [threads.Starts(memory.HUGE, way, workers, [5, WAYS.index(way)])
                    for way in WAYS for workers in (1, 2)],
         'firsts': [behind.First(way.name, sweep(), 7)
                    for way in (start.OFF, behind.BACKGROUND, start.OURS)],
         'plugs': [behind.Plug(way.name, [(-0.5, 10), (0.1, 20), (0.4, 300), (1, 12)],
                               0.5) for way in behind.DIMMS],
-        'boots': [firmware.Row('SeaBIOS, pc', way.name, 24, 200, 1, 500, 97 * MS)
+        'left': [firmware.Row('SeaBIOS, pc', way.name, 24, 200, 1, 500, 97 * MS)
                   for way in firmware.WAYS],
-        'lines': [firmware.Line('SeaBIOS, pc', way.name, [(0, 0), (1, 200)], 0.5, 0.8)
+        'boots': [firmware.Boot('SeaBIOS, pc', way.name, [(0, 0), (1, 200)], 0.8)
                   for way in firmware.WAYS],
         'balanced': [balancing.Row(way.name, 2, 9, '-', [(0, 0), (1, 9)])
                      for way in balancing.WAYS],
-        'conversions': [conversions.Row(direction.name, way.name, pages, 9000, 100)
+        'converted': [conversions.Row(direction.name, way.name, pages, 9000, 100)
                         for direction in conversions.DIRECTIONS
                         for way in conversions.WAYS for pages in (1, 512)],
         'bars': [figures.Bar('a bar', '0', '0', True, 'so')], 'missing': []}
@@ -71,7 +79,7 @@ class TestDocument(unittest.TestCase):
 
     def test_says_what_was_not_measured(self):
         """And shows no table or picture of it."""
-        found = results(boots=[], lines=[], balanced=[], conversions=[],
+        found = results(left=[], boots=[], balanced=[], converted=[],
                         missing=['what NUMA balancing leaves: one node'])
         text = document.text(OPTIONS, found, 'plots')
         self.assertIn('Not measured: what NUMA balancing leaves: one node.', text)
@@ -88,17 +96,21 @@ class TestDocument(unittest.TestCase):
 
     def test_the_one_in_the_tree_has_its_pictures(self):
         text = main.DOCUMENT.read_text(encoding='utf-8')
-        self.assertEqual(
-            sorted(PICTURE.findall(text)),
-            sorted(path.stem for path in (ROOT / 'docs/plots').glob('*')))
+        named = sorted(PICTURE.findall(text))
+        self.assertEqual(named, sorted(pictures.all_of(results(), OPTIONS)))
+        self.assertEqual(named, sorted(
+            path.stem for path in (ROOT / 'docs/plots').glob('*')))
 
 
 class TestPictures(unittest.TestCase):
 
     def test_shares_that_take_longer(self):
-        self.assertEqual(pictures.slower(HISTOGRAM),
-                         [(100, 1), (1000, 0.4), (50000, 0.1),
-                          (50000, pictures.SMALLEST)])
+        """A point's share is that of all cycles since the point before."""
+        points = pictures.slower(HISTOGRAM)
+        for cycles, share in (500, 0.4), (1000, 0.4), (1001, 0.1), (50000, 0.1):
+            at = next(y for x, y in points if x >= cycles)
+            self.assertEqual(at, share, cycles)
+        self.assertEqual(points[-1], (50000, pictures.SMALLEST))
 
     def test_each_way_has_a_colour_of_its_own(self):
         """In each panel, so that lines can be told apart."""
@@ -111,10 +123,12 @@ class TestPictures(unittest.TestCase):
     def test_all_points_are_given_to_gnuplot(self):
         for title, panels in pictures.all_of(results(), OPTIONS).values():
             script = gnuplot.script(title, panels)
-            for panel in panels:
-                for line in panel.lines:
-                    for x, y in line.points:
-                        self.assertIn(f'\n{x:.6g} {y:.6g}\n', script)
+            for number, panel in enumerate(panels):
+                for i, line in enumerate(panel.lines):
+                    self.assertIn(f'$d{number}_{i} << EOD\n' + ''.join(
+                        f'{x:.6g} {y:.6g}\n' for x, y in line.points) + 'EOD\n',
+                                  script)
+                    self.assertIn(f'$d{number}_{i} using 1:2 with {line.how} ', script)
 
     def test_what_gnuplot_says(self):
         said = SimpleNamespace(returncode=1, stdout='', stderr='no such plot\n')
@@ -150,11 +164,74 @@ class TestHost(unittest.TestCase):
         self.refused('one CPU', workers=(1,))
         self.refused('MiB of memory are available.*--quick needs less', mib=1 << 40)
 
-    def test_nothing_was_measured_yet(self):
-        options = SimpleNamespace(name='none', again=True, command='tests/bench/run')
-        with self.assertRaisesRegex(err.Fail, '^--again: nothing was measured yet by '
-                                    'tests/bench/run'):
-            main.measured(options)
+    def test_workers(self):
+        self.assertEqual([measure.workers_of(cpus) for cpus in (1, 2, 12, 64)],
+                         [(1,), (1, 2), (1, 2, 4, 8), (1, 2, 4, 8, 16, 32)])
+
+    def test_a_part_that_fails_is_told(self):
+        """The others are measured all the same."""
+        def broken(_machine, _options):
+            """What breaks."""
+            raise OSError(2, 'no such knob')
+
+        def works(_machine, _options):
+            """What works."""
+            return {'plugs': [1]}
+
+        parts = ((broken, None), (works, lambda machine: 'not here'), (works, None))
+        with (mock.patch('quiet.Host'), mock.patch('document.machine_text'),
+              mock.patch('measure.kinds_of'), mock.patch('measure.PARTS_OF_HOST', parts)):
+            found = measure.host(SimpleNamespace())
+        self.assertEqual(found.missing, ['What breaks: [Errno 2] no such knob',
+                                         'What works: not here'])
+        self.assertEqual(found.plugs, [1])
+        self.assertEqual(found.rows, [])
+
+
+class Knobs:
+    """A machine that has knobs, and nothing else."""
+
+    def __init__(self, **files):
+        self.files = files
+
+    def read(self, path):
+        return self.files[path]
+
+    def write(self, path, text):
+        self.files[path] = text
+
+
+class TestKnobs(unittest.TestCase):
+
+    def test_are_put_back(self):
+        machine = Knobs(thp='always [madvise] never\n', pages='7\n')
+        with self.assertRaises(KeyboardInterrupt):
+            with memory.knob(machine, 'thp', 'never'), memory.knob(machine, 'pages', 9):
+                self.assertEqual(machine.files, {'thp': 'never', 'pages': '9'})
+                raise KeyboardInterrupt
+        self.assertEqual(machine.files, {'thp': 'madvise', 'pages': '7'})
+
+    def test_the_pool_never_shrinks(self):
+        for total, free, wanted in (0, 0, 128), (300, 200, 300), (300, 100, 328):
+            machine = Knobs(**{memory.HUGE_PAGES: f'{total}\n',
+                               '/proc/meminfo': f'HugePages_Free:   {free}\n'})
+            self.assertEqual(memory.pool_for(machine, 256), wanted)
+
+
+class TestAgain(unittest.TestCase):
+
+    def test_results_that_are_not_there(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / 'results'
+            options = SimpleNamespace(results=path, command='tests/bench/run')
+            with self.assertRaisesRegex(err.Fail, '^--again: there is no .*results: '
+                                        'tests/bench/run makes it'):
+                main.kept(options)
+            path.write_bytes(pickle.dumps((1, 2)))
+            with self.assertRaisesRegex(err.Fail, 'of another version: measure again'):
+                main.kept(options)
+            path.write_bytes(pickle.dumps(tuple(results())))
+            self.assertEqual(main.kept(options), results())
 
 
 if __name__ == '__main__':

@@ -62,7 +62,9 @@ class HostMachine(Machine):
 
     def path(self, name):
         if name.startswith('fw/'):
-            return str(artifacts.firmware(name.removeprefix('fw/')))
+            name = name.removeprefix('fw/')
+            return str(artifacts.ovmf()[name] if name in artifacts.OVMF
+                       else artifacts.firmware(name))
         return str(self._files[name])
 
     def scratch(self, name):

@@ -11,14 +11,14 @@ import time
 import memory
 import start
 from prefaultlib import say
-from prefaultlib.err import Fail
 
 WORKERS = 2
 LOOP_MIB = 16                   # RAM of the guest that gets a DIMM
 LOOP = ('-fw_cfg', 'name=opt/prefault/sweeps,string=1000000')
+REACH_MIB = 3072                # of RAM on microvm, below 4 GiB
 TURNS_BEFORE = 5                # the first writes its memory for the first time
 REST_SECONDS = 1                # before a DIMM is plugged in, and after
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.002
 HEAD = ('way', 'DIMM is there after, ms', 'loop before, median ms',
         'meanwhile, median ms', 'meanwhile, longest ms')
 
@@ -39,29 +39,24 @@ def large(options):
     return options.pair_mem * 2
 
 
+def reach(options):
+    """The same of memory that the measuring guest writes to."""
+    return min(large(options), REACH_MIB)
+
+
 def first_writes(machine, options):
     """First writes without prefault, behind, and after it; a list of Firsts."""
-    kind, mib, found = memory.FOUR_KIB, large(options), []
+    kind, mib, found = memory.FOUR_KIB, reach(options), []
     with memory.ready(machine, kind, mib):
         for way in (start.OFF, BACKGROUND, start.OURS):
             say.step(f'first writes of a guest that runs: {way.name}')
-            with start.paused(machine, kind, mib, way, WORKERS, *start.HISTOGRAM,
-                              wait=True) as qemu:
-                found.append(first(qemu, way))
+            with start.paused(machine, kind, mib, way, WORKERS,
+                              *start.HISTOGRAM) as qemu:
+                qemu.qmp('cont', timeout=start.LONG)
+                sweep = qemu.wait_sweep(1, start.LONG)
+                found.append(First(way.name, sweep, qemu.faults()))
+                start.finish(qemu, way)
     return found
-
-
-def first(qemu, way):
-    """One guest's First: it writes all of its memory as soon as it runs."""
-    qemu.qmp('cont', timeout=start.LONG)
-    qemu.wait_text('READY', start.LONG)
-    if way is BACKGROUND:
-        info = qemu.qmp('query-prefault').value
-        if info['status'] != 'active':
-            raise Fail(f'the run is not under way: {info}')
-    sweep, faults = qemu.sweep(start.LONG)
-    start.finish(qemu, way)
-    return First(way.name, sweep, faults)
 
 
 def plugs(machine, options):

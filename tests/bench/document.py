@@ -5,6 +5,7 @@ import textwrap
 
 import balancing
 import behind
+import conversions
 import firmware
 import monitor
 import quiet
@@ -103,13 +104,11 @@ word in every page of its memory and times each write with its cycle counter.
 * *The ioctl alone* is `prefault=on` whose `MADV_POPULATE_WRITE` is made to do
   nothing.
 * *Workers* are prefault's threads or prealloc's; the guest has as many vCPUs.
-* *Emulated instructions*: one CPU, whose clock counts the instructions that
-  it executed.  Such a figure comes out the same each time, and is blind to
-  caches and memory bandwidth.
-* Ratios on two CPUs are of paired runs, one after the other: the median of the
-  pairs' ratios counts, the range is given.
+{emulated}* Ratios of times are of paired runs, one after the other: the median of the
+  pairs' ratios counts, the range is given.  Tables without a range are of one run,
+  conversions of the median of {guests}.
 * *Others* is how much of the host's CPU time other work had while a time was
-  taken.  For the bars, samples are taken again when that was {calm:.0%} or
+  taken.  For the bars, samples are taken again when that was {calm:.1f} CPUs or
   more, up to a limit, and the least disturbed ones count.
 
 ### Populating, against prealloc=on
@@ -121,9 +120,14 @@ same backend.  The time of `prealloc=on` is what it adds to launch to QMP, ours
 is what it adds to cont to RESUME: so both contain making and joining threads
 and neither contains QEMU's own start.  Ours also has to see whether the host
 has enough memory, and is slowed down by the library that hides the capability.
-With one thread, counted in instructions, the figures compare the work done;
-with two threads they also contain how well each way spreads it over the CPUs.
+With one thread the figures compare the work done; with two threads they also
+contain how well each way spreads it over the CPUs.
 '''
+EMULATED = '''* *Emulated instructions*: one CPU, whose clock counts the instructions that
+  it executed.  Such a figure comes out the same each time, and is blind to
+  caches and memory bandwidth.
+'''
+POLICY = re.compile(r'[0-9a-f]+ (\S+)')         # of /proc/self/numa_maps
 
 
 def machine_text(machine):
@@ -147,7 +151,22 @@ def host_text(machine, kernel):
     total = int(re.search(r'MemTotal: *(\d+)', machine.read('/proc/meminfo'))[1])
     return (f"with {sockets} x {model[1] if model else 'unknown CPUs'}, "
             f'{monitor.machine_cpus(machine)} CPUs, NUMA nodes {nodes}, '
-            f'{total >> 20} GiB, Linux {kernel}')
+            f'{total >> 20} GiB, Linux {kernel}; CPUs of the run '
+            f'{allowed_cpus(machine)}, memory policy {policy(machine)}')
+
+
+def allowed_cpus(machine):
+    """The CPUs that the run is bound to."""
+    return re.search(r'^Cpus_allowed_list:\s*(\S+)',
+                     machine.read('/proc/self/status'), re.M)[1]
+
+
+def policy(machine):
+    """The memory policy that the run has from numactl, in the kernel's words."""
+    try:
+        return POLICY.match(machine.read('/proc/self/numa_maps'))[1]
+    except OSError:             # a kernel without NUMA
+        return 'default'
 
 
 def about(results):
@@ -159,7 +178,7 @@ def about(results):
             "Counts of faults are KVM's own.  This is AMD's nested paging; on Intel's "
             'EPT `scripts/check intel` counts faults, and times were not taken.  ')
     text += (f'A figure marked *host disturbed* was taken while other work on the host '
-             f'had {quiet.CALM_SHARE:.0%} or more of its CPU time.')
+             f'kept {quiet.CALM_CPUS} of its CPUs busy, or more.')
     return textwrap.fill(text, 88) + ''.join(
         '\n\n' + textwrap.fill(f'Not measured: {reason}.', 88)
         for reason in results.missing)
@@ -184,4 +203,5 @@ def text(options, results, pictures):
                      notes=report.notes(results.bars)),
         *(SECTIONS[name].format(table=text, **values)
           for name, text in found.items()),
-        METHOD.format(calm=quiet.CALM_SHARE)])
+        METHOD.format(calm=quiet.CALM_CPUS, guests=conversions.GUESTS,
+                      emulated=EMULATED * results.emulated)])

@@ -11,12 +11,14 @@ import time
 import bed
 import start
 from prefaultlib import say
+from prefaultlib.err import Fail
 
 MIB = 512
 HEAD = ('firmware', 'way', 'memslots deleted', 'faults until the guest',
         'huge mappings then', 'faults in its sweep', 'boot, ms')
 LOOK_SECONDS = 0.02             # between two samples
 REST_SECONDS = 1                # before the guest writes its memory, and after
+SLOW_SECONDS = 300              # a boot that takes longer hangs
 
 # uefi: OVMF instead of the machine's own
 Firmware = collections.namedtuple('Firmware', 'name machine uefi')
@@ -35,9 +37,9 @@ WAYS = (start.OFF, ONCE, OURS)
 Row = collections.namedtuple(
     'Row', 'firmware way deleted before huge sweep boot_ns')
 
-# points: (seconds since RESUME, faults since then); ready, swept: the seconds at
-# which the guest said its first word, and began to write all of its memory
-Line = collections.namedtuple('Line', 'firmware way points ready swept')
+# points: (seconds since RESUME, faults since then); writes: the seconds at which the
+# guest began to write all of its memory
+Boot = collections.namedtuple('Boot', 'firmware way points writes')
 
 
 def measure(machine):
@@ -58,8 +60,7 @@ def booted(machine, firmware, way):
                  '-trace', 'kvm_set_user_memory') as (qemu, begun):
         boot_ns = qemu.wait_text('READY', start.LONG).ns - begun
         deleted = machine.read(log).count(' size=0x0 ')
-        while pending(qemu):
-            pass
+        until(lambda: not pending(qemu))
         before, huge = qemu.faults(), qemu.vm_stats()['pages_2m']
         _, faults = qemu.sweep(start.LONG)
         row = Row(firmware.name, way.name, deleted, before, huge, faults,
@@ -88,38 +89,45 @@ def pending(qemu):
 
 def watch(machine):
     """Faults over time while each firmware boots and the guest then writes all of
-    its memory; the Lines.  For a machine with a clock as others have."""
-    lines = []
+    its memory; the Boots.  For a machine with a clock as others have."""
+    boots = []
     for firmware in FIRMWARE:
         for way in WAYS:
             say.step(f'faults over time: {firmware.name}, {way.name}')
             with resumed(machine, firmware, way) as (qemu, begun):
-                lines.append(watched(qemu, begun, firmware, way))
-    return lines
+                boots.append(watched(qemu, begun, firmware, way))
+    return boots
+
+
+def until(over, look=lambda: None):
+    """Look again and again until it is over."""
+    end = time.monotonic() + SLOW_SECONDS
+    while not over():
+        if time.monotonic() > end:
+            raise Fail(f'a boot was not over after {SLOW_SECONDS} s')
+        look()
 
 
 def watched(qemu, begun, firmware, way):
-    """The Line of one boot."""
-    points = []
+    """The Boot of one guest."""
+    points, before = [], qemu.faults()
 
-    def look(over):
-        while not over():
-            points.append(((qemu.machine.now_ns() - begun) / 1e9, qemu.faults()))
-            time.sleep(LOOK_SECONDS)
+    def look():
+        points.append(((qemu.machine.now_ns() - begun) / 1e9,
+                       qemu.faults() - before))
+        time.sleep(LOOK_SECONDS)
 
     def rest():
         end = time.monotonic() + REST_SECONDS
-        look(lambda: time.monotonic() > end)
+        until(lambda: time.monotonic() > end, look)
 
-    look(lambda: 'READY' in qemu.debugcon)
-    ready = (qemu.wait_text('READY').ns - begun) / 1e9
-    look(lambda: not pending(qemu))
+    until(lambda: 'READY' in qemu.debugcon and not pending(qemu), look)
     rest()
-    swept = (qemu.qmp('inject-nmi').sent_ns - begun) / 1e9
-    look(lambda: qemu.sweeps)
+    writes = (qemu.qmp('inject-nmi').sent_ns - begun) / 1e9
+    until(lambda: qemu.sweeps, look)
     rest()
     start.finish(qemu, way)
-    return Line(firmware.name, way.name, points, ready, swept)
+    return Boot(firmware.name, way.name, points, writes)
 
 
 def cells(row):

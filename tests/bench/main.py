@@ -8,6 +8,7 @@ ninja -C build make; takes up to 40 minutes on two CPUs, some minutes with
 --quick.
 """
 import argparse
+import os
 import pickle
 import signal
 import unittest
@@ -26,7 +27,7 @@ import scale
 DOCUMENT = paths.ROOT / 'docs/benchmarks.md'
 PICTURES = 'plots'
 RESULTS = 'results'
-# Where the document and the pictures of a measurement go that are not for docs
+# A folder in it has what was measured, and the documents that are not for docs
 OUT = paths.BUILD / 'bench'
 
 # mem: MiB of most guests; pair_mem: of paired runs; long_mem: to interrupt;
@@ -37,8 +38,10 @@ FULL = {'mem': 256, 'pair_mem': 512, 'long_mem': 2048, 'kinds': memory.KINDS,
 QUICK = {'mem': 64, 'pair_mem': 256, 'long_mem': 512,
          'kinds': (memory.FOUR_KIB, memory.HUGE), 'workers': (1, 2), 'pairs': 3,
          'answer_runs': 2, 'give_ups': 2, 'patience': 0}
-# The measuring guest reaches RAM below 4 GiB, of which microvm has 3
+# A real host is fast.  The measuring guest reaches RAM below 4 GiB, of which microvm
+# has 3.
 REAL = {'mem': 2048, 'pair_mem': 8192, 'long_mem': 16384}
+REAL_QUICK = {'mem': 512, 'pair_mem': 2048, 'long_mem': 8192}
 
 
 def arguments():
@@ -55,9 +58,11 @@ def arguments():
     parser.add_argument('--again', action='store_true',
                         help='measure nothing: write the last measurement once more')
     parser.add_argument('--output', type=Path, metavar='FILE',
-                        help='the document to write; its pictures go into the folder '
-                             f'{PICTURES} beside it (default docs/benchmarks.md, with '
-                             '--quick or --host one in build/bench)')
+                        help='the document to write; beside it go its pictures '
+                             f'({PICTURES}) and what was measured ({RESULTS}), so '
+                             'give each a folder of its own (default '
+                             'docs/benchmarks.md, with --quick or --host one in '
+                             'build/bench)')
     parser.add_argument('--check', action='store_true',
                         help='exit with status 1 if a bar is not met')
     return settle(parser.parse_args())
@@ -65,38 +70,48 @@ def arguments():
 
 def settle(options):
     """Add what follows from the options."""
-    values = (QUICK if options.quick else FULL) | (
-        {'workers': measure.workers_of_host()} if options.host else {}) | (
-        REAL if options.host and not options.quick else {})
+    values = QUICK if options.quick else FULL
+    if options.host:
+        values = values | (REAL_QUICK if options.quick else REAL) | {
+            'workers': measure.workers_of(len(os.sched_getaffinity(0)))}
     for name, value in values.items():
         setattr(options, name, value)
-    options.name = ('host' if options.host else 'bed') + '-quick' * options.quick
     options.command = ('tests/bench/run' + ' --host' * options.host
                        + ' --quick' * options.quick)
+    folder = OUT / (('host' if options.host else 'bed') + '-quick' * options.quick)
+    options.results = (options.output.parent if options.output else folder) / RESULTS
     if not options.output and options.what == 'bed':
-        options.output = (DOCUMENT if options.name == 'bed'
-                          else OUT / f'{options.name}.md')
+        options.output = (folder / 'benchmarks.md' if options.host or options.quick
+                          else DOCUMENT)
     return options
 
 
 def measured(options):
-    """Measure, or take the last measurement of the kind; measure.Results."""
-    path = OUT / f'{options.name}.{RESULTS}'
-    if options.again:
-        if not path.exists():
-            raise Fail(f'--again: nothing was measured yet by {options.command}')
-        return pickle.loads(path.read_bytes())
+    """Measure, and keep it; measure.Results."""
     # As Ctrl-C: knobs of the kernel are put back
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, signal.default_int_handler)
     try:
         results = (measure.host if options.host else measure.bed)(options)
     except unittest.SkipTest as missing:
-        raise Fail(f"what is needed cannot be had: {missing}") from None
+        raise Fail(f'what is needed cannot be had: {missing}') from None
     except bed.BedError as error:
         raise Fail(f'the benchmark stopped: {error}') from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(results))
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    options.results.write_bytes(pickle.dumps(tuple(results)))
     return results
+
+
+def kept(options):
+    """What was measured last; measure.Results."""
+    try:
+        return measure.Results(*pickle.loads(options.results.read_bytes()))
+    except FileNotFoundError:
+        raise Fail(f'--again: there is no {options.results}: {options.command} makes '
+                   'it') from None
+    except (TypeError, AttributeError, ImportError):
+        raise Fail(f'--again: {options.results} is of another version: measure '
+                   f'again, by {options.command}') from None
 
 
 def write(options, results):
@@ -112,8 +127,10 @@ def main():
     options = arguments()
     if options.what == 'scale':
         return scale.measure(options)
+    if options.host and not options.again:
+        measure.fit_for(options)
     pictures.need_tool()
-    results = measured(options)
+    results = (kept if options.again else measured)(options)
     print('', *report.tables(results).values(), report.bars_table(results.bars),
           report.notes(results.bars), sep='\n')
     write(options, results)

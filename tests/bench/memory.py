@@ -6,11 +6,13 @@ The knobs are put back after use, but nobody else may run there meanwhile.
 """
 import collections
 import contextlib
+import re
 
 from prefaultlib.err import Fail
 
 THP = '/sys/kernel/mm/transparent_hugepage/enabled'
 HUGE_PAGES = '/proc/sys/vm/nr_hugepages'
+HUGE_FREE = re.compile(r'HugePages_Free: *(\d+)')
 HUGE_MIB = 2
 
 # private: the guest's RAM begins private (guest_memfd)
@@ -39,8 +41,10 @@ def ready(machine, kind, mib):
     """Set the machine up for a guest of mib MiB of the kind."""
     with knob(machine, THP, kind.thp), contextlib.ExitStack() as pool:
         if kind.hugetlb:
-            pool.enter_context(knob(machine, HUGE_PAGES, 0))
-            fill_pool(machine, mib // HUGE_MIB)
+            pool.enter_context(knob(machine, HUGE_PAGES, pool_for(machine, mib)))
+            if free_pages(machine) < mib // HUGE_MIB:
+                raise Fail(f'the machine has {free_pages(machine)} of '
+                           f'{mib // HUGE_MIB} huge pages')
         yield
 
 
@@ -48,8 +52,8 @@ def ready(machine, kind, mib):
 def knob(machine, path, value):
     """Set a knob of the kernel's; what it was is put back."""
     now = machine.read(path).strip()
-    machine.write(path, str(value))
     try:
+        machine.write(path, str(value))
         yield
     finally:
         machine.write(path, now.partition('[')[2].partition(']')[0] or now)
@@ -61,10 +65,13 @@ def machine_option(kind):
             else ('', ()))
 
 
-def fill_pool(machine, pages):
-    """Have at least so many pages in the hugetlb pool."""
-    machine.write(HUGE_PAGES, str(pages))
-    got = int(machine.read(HUGE_PAGES))
-    if got < pages:
-        raise Fail(f'the machine gave {got} of {pages} huge pages: '
-                   'start again, with less --mem')
+def free_pages(machine):
+    """Pages of the hugetlb pool that nobody uses."""
+    return int(HUGE_FREE.search(machine.read('/proc/meminfo'))[1])
+
+
+def pool_for(machine, mib):
+    """How many pages the pool must have for so much memory to be free in it: it is
+    never made smaller, for others may use it."""
+    now = int(machine.read(HUGE_PAGES))
+    return now + max(0, mib // HUGE_MIB - free_pages(machine))

@@ -25,7 +25,10 @@ SMALLEST = 1e-6                 # of a share that is drawn
 
 
 def slower(histogram):
-    """(cycles, the share of writes that took more) from a histogram, as steps."""
+    """(cycles, the share of writes that took as long or longer) from a histogram.
+
+    The share is that of all cycles since the point before: gnuplot's fsteps.
+    """
     total, left, points = sum(histogram.values()), sum(histogram.values()), []
     for cycles in sorted(histogram):
         points.append((cycles, left / total))
@@ -39,7 +42,7 @@ def first_writes(rows):
     panels = []
     for kind in dict.fromkeys(row.kind.name for row in rows):
         lines = [Line(row.way.name, WAY_COLORS[row.way.name],
-                      slower(row.start.sweep.histogram), 'steps')
+                      slower(row.start.sweep.histogram), 'fsteps')
                  for row in rows if row.kind.name == kind
                  and (row.way == start.OFF or row.workers == workers)]
         panels.append(Panel(
@@ -72,21 +75,21 @@ def starts(found):
     return panels
 
 
-def boots(lines):
+def boots(found):
     """Faults over time while firmware boots and the guest then writes its memory."""
     panels = []
-    for name in dict.fromkeys(line.firmware for line in lines):
-        own = [line for line in lines if line.firmware == name]
+    for name in dict.fromkeys(boot.firmware for boot in found):
+        own = [boot for boot in found if boot.firmware == name]
         panels.append(Panel(
-            name, 'seconds since RESUME; arrow: all memory is written',
+            name, 'seconds since RESUME; arrow: the guest begins to write all',
             'stage-2 faults so far',
-            [Line(line.way, WAY_COLORS[line.way], line.points, 'steps')
-             for line in own], '', ''.join(
+            [Line(boot.way, WAY_COLORS[boot.way], boot.points, 'steps')
+             for boot in own], '', ''.join(
                  ['set yrange [0:*]\nunset arrow\n']
-                 + [f'set arrow from {line.swept:.3f}, graph 0.12 to '
-                    f'{line.swept:.3f}, graph 0.02 linecolor '
-                    f"'{gnuplot.COLORS[WAY_COLORS[line.way]][0]}' linewidth 2\n"
-                    for line in own])))
+                 + [f'set arrow from {boot.writes:.3f}, graph 0.12 to '
+                    f'{boot.writes:.3f}, graph 0.02 linecolor '
+                    f"'{gnuplot.COLORS[WAY_COLORS[boot.way]][0]}' linewidth 2\n"
+                    for boot in own])))
     return panels
 
 
@@ -121,9 +124,9 @@ def converted(rows):
 def behind_a_guest(firsts, plugs, options):
     """What a running guest notices."""
     writes = Panel(
-        f'first writes to {behind.large(options)} MiB of 4 KiB pages',
+        f'first writes to {behind.reach(options)} MiB of 4 KiB pages',
         'cycles of a first write', 'share of writes that take longer',
-        [Line(one.way, WAY_COLORS[one.way], slower(one.sweep.histogram), 'steps')
+        [Line(one.way, WAY_COLORS[one.way], slower(one.sweep.histogram), 'fsteps')
          for one in firsts], 'xy', f'set yrange [{SMALLEST}:1]')
     loop = Panel(
         f'a DIMM of {behind.large(options)} MiB is plugged in at 0',
@@ -136,17 +139,21 @@ def behind_a_guest(firsts, plugs, options):
 
 def all_of(results, options):
     """{name: (title, panels)} of the pictures that the results are there for."""
-    found = {'first-writes': ('First writes', first_writes(results.rows)),
-             'start': ('Start and threads', starts(results.starts)),
-             'behind': ('A guest that runs meanwhile', behind_a_guest(
-                 results.firsts, results.plugs, options))}
-    if results.lines:
-        found['boot'] = ('Faults over time: firmware', boots(results.lines))
+    found = {}
+    if results.rows:
+        found['first-writes'] = ('First writes', first_writes(results.rows))
+    if results.starts:
+        found['start'] = ('Start and threads', starts(results.starts))
+    if results.plugs:
+        found['behind'] = ('A guest that runs meanwhile', behind_a_guest(
+            results.firsts, results.plugs, options))
+    if results.boots:
+        found['boot'] = ('Faults over time: firmware', boots(results.boots))
     if results.balanced:
         found['balancing'] = ('Faults over time: NUMA balancing',
                               balanced(results.balanced))
-    if results.conversions:
-        found['conversions'] = ('Conversions', converted(results.conversions))
+    if results.converted:
+        found['conversions'] = ('Conversions', converted(results.converted))
     return found
 
 
@@ -155,6 +162,8 @@ need_tool = gnuplot.need_tool
 
 def draw(results, options, folder):
     """Draw all into the folder; the names of the files."""
+    for old in folder.glob('*.svg'):
+        old.unlink()
     names = []
     for name, (title, panels) in all_of(results, options).items():
         gnuplot.draw(folder / f'{name}.svg', title, panels)

@@ -17,7 +17,8 @@ from prefaultlib import say
 
 import bed
 
-CALM_SHARE = 0.10               # others' part of the host's CPU time
+CALM_CPUS = 0.2                 # CPUs that others keep busy
+CALM_SHARE = CALM_CPUS / os.cpu_count()     # of the host's CPU time
 TRIES = 3                       # samples taken for each one that is wanted
 LOOK_SECONDS = 1
 TICKS_OF_STAT = 8               # user .. steal: guest times are in user again
@@ -57,8 +58,10 @@ class Host(bed.HostMachine):
     counts = False
 
     def write(self, path, text):
-        """Knobs of the kernel's, too; memory.knob() puts them back."""
-        bed.Machine.write(self, path, text)
+        """Knobs of the kernel's, too; memory.knob() puts them back, if need be when
+        the agent is gone."""
+        with open(path, 'w', encoding='ascii') as file:
+            file.write(text)
 
     def cpu_ticks(self):
         """CPU time of the agent's session, in ticks: what lives, and what the agent

@@ -47,18 +47,20 @@ def notes(bars):
 def tables(results):
     """{section: its table} of what was measured, in the document's order."""
     boot = ('boot, million instructions' if results.emulated else 'boot, ms')
-    found = {
-        'matrix': table(matrix.HEAD, map(matrix.cells, results.rows)),
-        'behind': table(behind.HEAD, map(behind.cells, results.plugs))}
-    if results.boots:
+    found = {}
+    if results.rows:
+        found['matrix'] = table(matrix.HEAD, map(matrix.cells, results.rows))
+    if results.plugs:
+        found['behind'] = table(behind.HEAD, map(behind.cells, results.plugs), left=1)
+    if results.left:
         found['firmware'] = table((*firmware.HEAD[:-1], boot),
-                                  map(firmware.cells, results.boots))
+                                  map(firmware.cells, results.left))
     if results.balanced:
         found['balancing'] = table(balancing.HEAD,
                                    map(balancing.cells, results.balanced), left=1)
-    if results.conversions:
+    if results.converted:
         found['conversions'] = table(conversions.HEAD,
-                                     map(conversions.cells, results.conversions))
+                                     map(conversions.cells, results.converted))
     return found
 
 

@@ -72,7 +72,7 @@ def two_workers(machine, options):
     return [figures.at_least(
         'two workers against one, 4 KiB pages, times as fast', SPEEDUP,
         [one / two for one, two in sample.results],
-        f'{mib} MiB on two CPUs, cont to RESUME: one '
+        f'{mib} MiB, cont to RESUME: one '
         f'{ms_of(sample.results, 0)}, two {ms_of(sample.results, 1)}; '
         f'{quiet.text(sample)}', quiet.disturbed(sample))]
 
@@ -93,7 +93,7 @@ def two_vcpus(machine, options):
     return [figures.at_least(
         'what is owed to a running guest, two vCPUs against one, times as fast',
         SPEEDUP, [one / two for one, two in sample.results],
-        f'{mib} MiB of 4 KiB pages on two CPUs: one '
+        f'{mib} MiB of 4 KiB pages: one '
         f'{seconds_of(sample.results, 0)}, two '
         f'{seconds_of(sample.results, 1)}; {quiet.text(sample)}',
         quiet.disturbed(sample))]
