@@ -178,6 +178,38 @@ static void test_cancel_ends_the_search_for_poison(void)
     }
 }
 
+/* What is mapped already is taken in pieces; here of a chunk */
+static uint64_t mapped_chunk(void *opaque, const PrefaultChunk *rest)
+{
+    fake_count_call(opaque);
+    return MIN(rest->size, CHUNK);
+}
+
+static const PrefaultOps ops_all_mapped = {
+    .mapped = mapped_chunk,
+    .populate = fake_populate,
+    .map = fake_map,
+    .done = fake_done,
+};
+
+static void test_cancel_ends_what_is_mapped_already(void)
+{
+    for (int i = 0; i < ARRAY_SIZE(workers); i++) {
+        for (unsigned n = 1; n < GUEST / CHUNK; n++) {
+            g_autoptr(Fake) f = fake_new(PAGE);
+            PrefaultProgress progress;
+
+            f->act_at = n;
+            f->act = act_cancel;
+            fake_start_ops(f, &ops_all_mapped, workers[i]);
+            g_assert_cmpint(fake_wait(f), ==, PREFAULT_OUTCOME_CANCELLED);
+            g_assert_cmpuint(f->calls, ==, n);
+            prefault_engine_progress(f->engine, &progress);
+            g_assert_cmpuint(progress.mapped, ==, n * CHUNK);
+        }
+    }
+}
+
 /* All comes while a worker is in its first operation */
 static void test_first_reason_to_stop_counts(void)
 {
@@ -457,6 +489,7 @@ int main(int argc, char **argv)
     ADD("stops/cancel-every-step", test_cancel_at_every_step);
     ADD("stops/cancel-retries", test_cancel_ends_retries);
     ADD("stops/cancel-poison", test_cancel_ends_the_search_for_poison);
+    ADD("stops/cancel-mapped", test_cancel_ends_what_is_mapped_already);
     ADD("stops/first-reason", test_first_reason_to_stop_counts);
     ADD("stops/after-end", test_cancel_after_the_end_changes_nothing);
     ADD("stops/wait", test_wait_is_for_the_map_under_way);

@@ -49,7 +49,7 @@ static void engine_skip_mapped(PrefaultEngine *engine, PrefaultCursor *cursor)
     PrefaultWork *work = &engine->work;
     PrefaultChunk rest;
 
-    while (work->ops->mapped &&
+    while (work->ops->mapped && !engine_stopped(engine) &&
            prefault_plan_rest(engine->plan, cursor, &rest)) {
         rest.size = prefault_plan_skip(
             engine->plan, cursor, work->ops->mapped(work->opaque, &rest));
