@@ -50,15 +50,15 @@ static void assert_begins(PrefaultRoom *room, const PrefaultBacking *b,
 {
     uint64_t cost = 77;
 
-    g_assert_true(prefault_room_begin(room, chunk_of(b, index), CHUNK, &cost,
-                                      &error_abort));
+    g_assert_true(prefault_room_begin(room, b->is_private, chunk_of(b, index),
+                                      CHUNK, &cost, &error_abort));
     g_assert_cmpuint(cost, ==, expected_cost);
 }
 
 static void end(PrefaultRoom *room, const PrefaultBacking *b, unsigned index,
                 uint64_t cost)
 {
-    prefault_room_end(room, chunk_of(b, index), cost);
+    prefault_room_end(room, b->is_private, chunk_of(b, index), cost);
 }
 
 static void take(PrefaultRoom *room, const PrefaultBacking *b, unsigned index)
@@ -79,8 +79,8 @@ static void assert_refused(PrefaultRoom *room, const PrefaultBacking *b,
     Error *err = NULL;
     uint64_t cost;
 
-    g_assert_false(prefault_room_begin(room, chunk_of(b, index), CHUNK, &cost,
-                                       &err));
+    g_assert_false(prefault_room_begin(room, b->is_private, chunk_of(b, index),
+                                       CHUNK, &cost, &err));
     g_assert_cmpstr(error_get_pretty(err), ==, refusal);
     error_free(err);
 }
@@ -234,13 +234,13 @@ static void *worker_takes_alone(void *opaque)
     uint8_t *host = chunk_of(w->b, w->chunk);
     uint64_t cost;
 
-    w->began = prefault_room_begin(w->room, host, CHUNK, &cost, NULL);
+    w->began = prefault_room_begin(w->room, false, host, CHUNK, &cost, NULL);
     if (w->began) {
         g_assert_cmpuint(qatomic_fetch_inc(w->in_work), ==, 0);
         memset(host, 1, CHUNK);
         g_usleep(10 * 1000);
         qatomic_dec(w->in_work);
-        prefault_room_end(w->room, host, cost);
+        prefault_room_end(w->room, false, host, cost);
     }
     return NULL;
 }
@@ -305,8 +305,8 @@ static void test_workers_do_not_wait_for_ever(void)
     join_workers(workers, CHUNKS - 1, false);
     /* They have waited: nobody else does, until something ends */
     start = g_get_monotonic_time();
-    g_assert_false(prefault_room_begin(room, chunk_of(&b, 1), CHUNK, &cost,
-                                       NULL));
+    g_assert_false(prefault_room_begin(room, false, chunk_of(&b, 1), CHUNK,
+                                       &cost, NULL));
     g_assert_cmpint(g_get_monotonic_time() - start, <, WAIT_MS * 1000 / 2);
     end(room, &b, 0, CHUNK);
     take(room, &b, 1);
@@ -347,7 +347,8 @@ static unsigned begun_before_a_look(const PrefaultBacking *b, uint64_t spare)
 
     put_available(with_tables(CHUNK) + spare);
     while (begun < CHUNKS &&
-           prefault_room_begin(room, chunk_of(b, begun), CHUNK, &cost, NULL)) {
+           prefault_room_begin(room, false, chunk_of(b, begun), CHUNK, &cost,
+                               NULL)) {
         end(room, b, begun, cost);
         begun++;
         put_available(KiB);
@@ -415,7 +416,8 @@ static void test_pools_are_looked_at_once(void)
     room = prefault_room_new(&b, 1, true, root);
     put(pool, "3");
     for (int i = 0; i < 3; i++) {
-        g_assert_false(prefault_room_begin(room, b.host, CHUNK, &cost, NULL));
+        g_assert_false(prefault_room_begin(room, false, b.host, CHUNK, &cost,
+                                           NULL));
         wait_for_next_look();
     }
     put(pool, "4");
@@ -446,9 +448,11 @@ static void test_space_is_looked_at_first(void)
     all = prefault_room_new(&b, 1, true, root);
     some = prefault_room_new(&b, 1, false, root);
     for (int i = 0; i < 3; i++) {
-        g_assert_false(prefault_room_begin(all, b.host, CHUNK, &cost, NULL));
-        g_assert_true(prefault_room_begin(some, b.host, CHUNK, &cost, NULL));
-        prefault_room_end(some, b.host, cost);
+        g_assert_false(prefault_room_begin(all, false, b.host, CHUNK, &cost,
+                                           NULL));
+        g_assert_true(prefault_room_begin(some, false, b.host, CHUNK, &cost,
+                                          NULL));
+        prefault_room_end(some, false, b.host, cost);
         wait_for_next_look();
     }
     free_host();
@@ -495,6 +499,39 @@ static void test_memory_outside(void)
     unmap_memory(&b);
 }
 
+/* Memory that begins or ends in the middle of a huge page is private there */
+static void test_huge_pages_beside_private_memory(void)
+{
+    enum { SHARED_BEFORE, PRIVATE, SHARED_BEHIND, PARTS };
+    PrefaultBacking b = map_anonymous(), parts[PARTS] = { b, b, b };
+    g_autoptr(PrefaultRoom) room = NULL;
+    uint8_t *middle = (uint8_t *)b.host + HUGE_PAGE + HUGE_PAGE / 4;
+    uint8_t *behind = middle + HUGE_PAGE / 4;
+    uint64_t cost, rest = (uint8_t *)b.host + SIZE - behind;
+
+    parts[SHARED_BEFORE].page_size = HUGE_PAGE;
+    parts[SHARED_BEFORE].size = 2 * HUGE_PAGE;
+    parts[PRIVATE].is_private = true;
+    parts[PRIVATE].host = middle;
+    parts[PRIVATE].size = HUGE_PAGE / 4;
+    parts[PRIVATE].private_taken = HUGE_PAGE / 8;
+    parts[SHARED_BEHIND].page_size = HUGE_PAGE;
+    parts[SHARED_BEHIND].host = (uint8_t *)b.host + HUGE_PAGE;
+    parts[SHARED_BEHIND].size = SIZE - HUGE_PAGE;
+    new_host();
+    room = prefault_room_new(parts, PARTS, false, root);
+    g_assert_true(prefault_room_begin(room, true, middle, HUGE_PAGE / 4, &cost,
+                                      &error_abort));
+    g_assert_cmpuint(cost, ==, HUGE_PAGE / 8);
+    prefault_room_end(room, true, middle, cost);
+    g_assert_true(prefault_room_begin(room, false, behind, rest, &cost,
+                                      &error_abort));
+    g_assert_cmpuint(cost, ==, rest);
+    prefault_room_end(room, false, behind, cost);
+    free_host();
+    unmap_memory(&b);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -515,6 +552,7 @@ int main(int argc, char **argv)
     ADD("looks/while", test_limits_are_read_after_a_while);
     ADD("looks/pools", test_pools_are_looked_at_once);
     ADD("looks/space", test_space_is_looked_at_first);
+    ADD("huge-page", test_huge_pages_beside_private_memory);
     ADD("none/device", test_device);
     ADD("none/outside", test_memory_outside);
     return g_test_run();

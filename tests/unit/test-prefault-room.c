@@ -379,6 +379,23 @@ static void test_hugetlb(void)
     unmap_memory(&b);
 }
 
+/* In any order */
+static void test_hugetlb_page_of_two_backings_counts_once(void)
+{
+    PrefaultBacking b = map_huge(false);
+    PrefaultBacking parts[] = { b, b, b };
+
+    parts[0].host = (uint8_t *)b.host + HUGE_PAGE;
+    parts[0].size = SIZE - HUGE_PAGE;
+    parts[1].size = 2 * HUGE_PAGE;
+    parts[2].size = HUGE_PAGE;
+    new_host();
+    put(POOL "free_hugepages", "4");
+    assert_room(parts, ARRAY_SIZE(parts), NULL);
+    free_host();
+    unmap_memory(&b);
+}
+
 static void test_hugetlb_nodes(void)
 {
     PrefaultBacking b = map_huge(true);
@@ -461,12 +478,14 @@ static void test_this_host_has_room_for_little(void)
 static void assert_no_space(const PrefaultBacking *part)
 {
     PrefaultBacking parts[] = { *part, *part };
-    g_autoptr(PrefaultRoom) room = prefault_room_new(parts, 2, true, root);
+    g_autoptr(PrefaultRoom) room = NULL;
     g_autofree char *refusal = g_strdup_printf(
         "the file of memory 'ram' takes %" PRIu64 " bytes more, its file "
         "system has ", 2 * part->size);
     Error *err = NULL;
 
+    parts[1].host += part->size;
+    room = prefault_room_new(parts, 2, true, root);
     g_assert_false(prefault_room_suffices(room, &err));
     g_assert_true(g_str_has_prefix(error_get_pretty(err), refusal));
     error_free(err);
@@ -508,6 +527,7 @@ int main(int argc, char **argv)
     ADD("nodes", test_nodes);
     ADD("nodes/overlap", test_nodes_overlap);
     ADD("hugetlb/pool", test_hugetlb);
+    ADD("hugetlb/once", test_hugetlb_page_of_two_backings_counts_once);
     ADD("hugetlb/nodes", test_hugetlb_nodes);
     ADD("hugetlb/cgroup", test_hugetlb_cgroup);
     ADD("sum", test_sums);

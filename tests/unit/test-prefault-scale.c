@@ -250,8 +250,8 @@ static Scale room_cost(uint64_t bytes, unsigned pieces, uint64_t step)
     for (uint64_t at = 0; at < bytes; at += step) {
         uint64_t cost;
 
-        g_assert_true(prefault_room_begin(room, SCALE_HOST + at, SCALE_CHUNK,
-                                          &cost, &error_abort));
+        g_assert_true(prefault_room_begin(room, true, SCALE_HOST + at,
+                                          SCALE_CHUNK, &cost, &error_abort));
         g_assert_cmpuint(cost, ==, 0);
     }
     taken = scale_end(begun);

@@ -294,34 +294,11 @@ static bool memory_backing(const PrefaultChunk *range, PrefaultBacking *backing)
     return true;
 }
 
-/*
- * A huge page of the host that lies in two ranges counts once.  @ends has where
- * those before end: there may be very many.
- */
-static void memory_add_backing(GArray *backings, GHashTable *ends,
-                               PrefaultBacking backing)
-{
-    uint8_t *second_page = (uint8_t *)backing.host + backing.page_size;
-
-    if (backing.page_size > qemu_real_host_page_size()) {
-        if (g_hash_table_contains(ends, second_page)) {
-            backing.host = second_page;
-            backing.fd_offset += backing.page_size;
-            backing.size -= backing.page_size;
-        }
-        g_hash_table_add(ends, (uint8_t *)backing.host + backing.size);
-    }
-    if (backing.size) {
-        g_array_append_val(backings, backing);
-    }
-}
-
 PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
                                    uint64_t private_taken)
 {
     g_autoptr(GArray) backings =
         g_array_new(false, false, sizeof(PrefaultBacking));
-    g_autoptr(GHashTable) ends = g_hash_table_new(NULL, NULL);
     PrefaultBacking backing;
     PrefaultChunk range;
 
@@ -336,7 +313,7 @@ PrefaultRoom *prefault_memory_room(const PrefaultMemory *memory, bool all,
             backing.private_taken = MIN(private_taken, backing.size);
             private_taken -= backing.private_taken;
         }
-        memory_add_backing(backings, ends, backing);
+        g_array_append_val(backings, backing);
     }
     return prefault_room_new((PrefaultBacking *)backings->data, backings->len,
                              all, "");

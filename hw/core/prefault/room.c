@@ -28,7 +28,7 @@ typedef struct Piece {
 } Piece;
 
 struct PrefaultRoom {
-    GArray *pieces;             /* of Piece, sorted by host address */
+    GArray *pieces;             /* of Piece, sorted; none overlap */
     PrefaultSpace *space;       /* files of theirs */
 
     QemuMutex lock;             /* protects the rest */
@@ -52,6 +52,30 @@ static PrefaultPool *room_pool(const PrefaultRoom *room, int number)
     return &g_array_index(room->pools.array, PrefaultPool, number);
 }
 
+/*
+ * Shared and private memory lie at the same addresses, and a huge page of the
+ * one reaches into the other: each kind is sorted for itself.
+ */
+static int room_compare(const void *a, const void *b)
+{
+    const PrefaultBacking *x = a, *y = b;
+
+    return x->is_private != y->is_private ? x->is_private - y->is_private
+           : x->host < y->host ? -1 : x->host > y->host;
+}
+
+/* What of @b lies in the piece before it: a huge page of the host in two */
+static uint64_t room_counted(const PrefaultRoom *room, const PrefaultBacking *b)
+{
+    const PrefaultBacking *last = room->pieces->len
+        ? &g_array_index(room->pieces, Piece, room->pieces->len - 1).b : NULL;
+    uint64_t behind = last && last->is_private == b->is_private
+                      ? (uint8_t *)b->host - (uint8_t *)last->host
+                      : UINT64_MAX;
+
+    return last && behind < last->size ? MIN(last->size - behind, b->size) : 0;
+}
+
 static void room_add_piece(PrefaultRoom *room, const PrefaultBacking *b)
 {
     Piece piece = {
@@ -71,6 +95,19 @@ static uint64_t room_cost(const PrefaultRoom *room, const Piece *piece,
 {
     return piece->pool < 0
            ? 0 : prefault_backing_cost(&piece->b, host, size, room->exact);
+}
+
+/* A huge page of the host that lies in two backings counts once */
+static void room_add_backing(PrefaultRoom *room, PrefaultBacking b)
+{
+    uint64_t counted = room_counted(room, &b);
+
+    b.host += counted;
+    b.fd_offset += counted;
+    b.size -= counted;
+    if (b.size) {
+        room_add_piece(room, &b);
+    }
 }
 
 /* Count what is left to be taken, without what workers take now */
@@ -99,18 +136,15 @@ static void room_count(PrefaultRoom *room)
     }
 }
 
-static int room_compare(const void *a, const void *b)
-{
-    const Piece *x = a, *y = b;
-
-    return x->b.host < y->b.host ? -1 : x->b.host > y->b.host;
-}
-
 PrefaultRoom *prefault_room_new(const PrefaultBacking *backings,
                                 size_t nr_backings, bool all, const char *root)
 {
     PrefaultRoom *room = g_new0(PrefaultRoom, 1);
+    g_autoptr(GArray) sorted =
+        g_array_new(false, false, sizeof(PrefaultBacking));
 
+    g_array_append_vals(sorted, backings, nr_backings);
+    g_array_sort(sorted, room_compare);
     room->pools = (PrefaultPools) {
         .root = root,
         .all = all,
@@ -119,9 +153,8 @@ PrefaultRoom *prefault_room_new(const PrefaultBacking *backings,
     room->pieces = g_array_new(false, false, sizeof(Piece));
     room->space = prefault_space_new();
     for (size_t i = 0; i < nr_backings; i++) {
-        room_add_piece(room, &backings[i]);
+        room_add_backing(room, g_array_index(sorted, PrefaultBacking, i));
     }
-    g_array_sort(room->pieces, room_compare);
     room_count(room);
     qemu_mutex_init(&room->lock);
     qemu_cond_init(&room->ended);
@@ -193,23 +226,26 @@ bool prefault_room_suffices(PrefaultRoom *room, Error **errp)
  * Returns NULL for memory that is not to be counted.  Each chunk asks, and a
  * guest can have very many pieces: virtio-mem may be plugged in here and there.
  */
-static const Piece *room_find_piece(const PrefaultRoom *room, uint8_t *host)
+static const Piece *room_find_piece(const PrefaultRoom *room, bool is_private,
+                                    uint8_t *host)
 {
+    const PrefaultBacking wanted = { .is_private = is_private, .host = host };
+    const Piece *found = NULL;
     guint low = 0, high = room->pieces->len;
 
     while (low < high) {
         guint middle = low + (high - low) / 2;
         const Piece *piece = &g_array_index(room->pieces, Piece, middle);
 
-        if (host < (uint8_t *)piece->b.host) {
+        if (room_compare(&piece->b, &wanted) > 0) {
             high = middle;
-        } else if (host - (uint8_t *)piece->b.host < piece->b.size) {
-            return piece;
         } else {
+            found = piece;
             low = middle + 1;
         }
     }
-    return NULL;
+    return found && found->b.is_private == is_private &&
+           host - (uint8_t *)found->b.host < found->b.size ? found : NULL;
 }
 
 /* Where there is no room for some chunk there is none for the next one */
@@ -276,10 +312,10 @@ static bool room_wait(PrefaultRoom *room)
     return !room->stuck;
 }
 
-bool prefault_room_begin(PrefaultRoom *room, uint8_t *host, uint64_t size,
-                         uint64_t *cost, Error **errp)
+bool prefault_room_begin(PrefaultRoom *room, bool is_private, uint8_t *host,
+                         uint64_t size, uint64_t *cost, Error **errp)
 {
-    const Piece *piece = room_find_piece(room, host);
+    const Piece *piece = room_find_piece(room, is_private, host);
     Error *err = NULL;
 
     *cost = 0;
@@ -299,10 +335,11 @@ bool prefault_room_begin(PrefaultRoom *room, uint8_t *host, uint64_t size,
     return true;
 }
 
-void prefault_room_end(PrefaultRoom *room, uint8_t *host, uint64_t cost)
+void prefault_room_end(PrefaultRoom *room, bool is_private, uint8_t *host,
+                       uint64_t cost)
 {
     QEMU_LOCK_GUARD(&room->lock);
-    room_give_back(room, room_find_piece(room, host), cost);
+    room_give_back(room, room_find_piece(room, is_private, host), cost);
     room->stuck = false;
     room_forget_refusal(room);
     qemu_cond_broadcast(&room->ended);

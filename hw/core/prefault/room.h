@@ -19,7 +19,8 @@ typedef struct PrefaultRoom PrefaultRoom;
 /**
  * prefault_room_new: nothing is taken yet
  * @backings: the memory to populate, in any order; copied, but not what it
- *            points to
+ *            points to.  A huge page of the host may lie in several, and counts
+ *            once
  * @nr_backings: number of elements of @backings
  * @all: true: nothing is to be taken unless there is room for all that is left;
  *       false: each piece is taken for which there is room
@@ -70,8 +71,9 @@ bool prefault_room_suffices(PrefaultRoom *room, Error **errp);
 /**
  * prefault_room_begin: a worker wants to take some memory
  * @room: the room
+ * @is_private: which side of it, as in PrefaultBacking
  * @host: host address; nothing is counted for memory outside of all backings
- * @size: bytes, none of them in another backing
+ * @size: bytes, none of them in a backing of another kind
  * @cost: set to what prefault_room_end() has to know
  * @errp: as prefault_room_suffices()
  *
@@ -85,17 +87,19 @@ bool prefault_room_suffices(PrefaultRoom *room, Error **errp);
  *
  * Returns: false if there is no room.  true: prefault_room_end() follows.
  */
-bool prefault_room_begin(PrefaultRoom *room, uint8_t *host, uint64_t size,
-                         uint64_t *cost, Error **errp);
+bool prefault_room_begin(PrefaultRoom *room, bool is_private, uint8_t *host,
+                         uint64_t size, uint64_t *cost, Error **errp);
 
 /**
  * prefault_room_end: this memory was taken, or will not be
  * @room: the room
- * @host: as prefault_room_begin()
+ * @is_private: as prefault_room_begin()
+ * @host: likewise
  * @cost: likewise
  *
  * Context: any thread.
  */
-void prefault_room_end(PrefaultRoom *room, uint8_t *host, uint64_t cost);
+void prefault_room_end(PrefaultRoom *room, bool is_private, uint8_t *host,
+                       uint64_t cost);
 
 #endif /* HW_CORE_PREFAULT_ROOM_H */

@@ -91,8 +91,8 @@ static bool steps_begin(void *opaque, const PrefaultChunk *chunk,
 
     return !steps->room || chunk->alias || chunk->present_only ||
            (chunk->is_private && !steps->backend) ||
-           prefault_room_begin(steps->room, chunk->host, chunk->size, cost,
-                               errp);
+           prefault_room_begin(steps->room, chunk->is_private, chunk->host,
+                               chunk->size, cost, errp);
 }
 
 static void steps_end(void *opaque, const PrefaultChunk *chunk, uint64_t cost)
@@ -100,7 +100,7 @@ static void steps_end(void *opaque, const PrefaultChunk *chunk, uint64_t cost)
     PrefaultSteps *steps = opaque;
 
     if (cost) {
-        prefault_room_end(steps->room, chunk->host, cost);
+        prefault_room_end(steps->room, chunk->is_private, chunk->host, cost);
     }
 }
 
