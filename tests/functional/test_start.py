@@ -26,8 +26,8 @@ REFUSED = (
     ('microvm', 'kvm,prefault=maybe',
      'prefault=maybe is none of on, off, auto and background'),
     ('microvm,prefault=on', 'tcg',
-     'prefault=on: the KVM accelerator is not in use; prefault=auto does '
-     'what this host can do'),
+     'prefault=on: the KVM accelerator is not in use; prefault=auto starts '
+     'the guest, and does nothing'),
     ('microvm', 'kvm,prefault-threads=0',
      'prefault-threads=0 is not a number from 1 to 4096'),
     ('microvm', 'kvm,prefault-threads=-1',

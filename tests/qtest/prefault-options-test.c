@@ -192,7 +192,7 @@ static void test_other_accelerator_has_no_property(void)
                    "Property 'tcg-accel.prefault' not found\n");
     assert_refused("-machine pc,prefault=on -m 64 -accel tcg",
                    "prefault=on: the KVM accelerator is not in use; "
-                   "prefault=auto does what this host can do\n");
+                   "prefault=auto starts the guest, and does nothing\n");
 }
 
 static void test_on_is_refused_without_capability(void)
@@ -227,7 +227,7 @@ static void test_on_is_refused_under_fallback(void)
     }
     assert_refused(NO_KVM "on -accel tcg",
                    "prefault=on: the KVM accelerator is not in use; "
-                   "prefault=auto does what this host can do\n");
+                   "prefault=auto starts the guest, and does nothing\n");
 }
 
 static void test_auto_starts_under_fallback(void)

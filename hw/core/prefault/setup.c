@@ -127,7 +127,9 @@ static void setup_machine_done(Notifier *notifier, void *data)
     }
     if (!setup_backend(&config, &err)) {
         config.cannot_map = g_strdup(error_get_pretty(err));
-        advice = "; prefault=auto does what this host can do";
+        advice = config.exempt
+                 ? "; prefault=auto starts the guest, and does nothing"
+                 : "; prefault=auto does what this host can do";
         setup_take_incoming(&config);
     } else if (config.mode == PREFAULT_MODE_ON && !setup_memory(&err)) {
         advice = "; prefault=auto takes what there is, prefault-check=off does "
