@@ -29,13 +29,13 @@ REFUSED = (
      'prefault=on: the KVM accelerator is not in use; prefault=auto starts '
      'the guest, and does nothing'),
     ('microvm', 'kvm,prefault-threads=0',
-     'prefault-threads=0 is not a number from 1 to 4096'),
+     'prefault-threads takes a number from 1 to 4096'),
     ('microvm', 'kvm,prefault-threads=-1',
-     'prefault-threads=-1 is not a number from 1 to 4096'),
+     'prefault-threads takes a number from 1 to 4096'),
     ('microvm', 'kvm,prefault-threads=99999',
-     'prefault-threads=99999 is not a number from 1 to 4096'),
+     'prefault-threads takes a number from 1 to 4096'),
     ('microvm', 'kvm,prefault-threads=many',
-     'prefault-threads=many is not a number from 1 to 4096'),
+     'prefault-threads takes a number from 1 to 4096'),
 )
 
 # -machine, -accel, what they mean together

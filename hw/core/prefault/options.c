@@ -13,7 +13,6 @@
 #include "qapi/qapi-visit-prefault.h"
 #include "qapi/util.h"
 #include "qapi/visitor.h"
-#include "qemu/cutils.h"
 #include "hw/core/prefault-backend.h"
 #include "hw/core/prefault-compat.h"
 #include "options.h"
@@ -159,17 +158,16 @@ static void options_get_threads(Object *obj, Visitor *v, const char *name,
 static void options_set_threads(Object *obj, Visitor *v, const char *name,
                                 void *opaque, Error **errp)
 {
-    g_autofree char *str = NULL;
-    unsigned value;
+    uint32_t value;
 
-    if (!options_may_change(name, errp) ||
-        !visit_type_str(v, name, &str, errp)) {
+    if (!options_may_change(name, errp)) {
         return;
     }
-    if (qemu_strtoui(str, NULL, 10, &value) < 0 || !value ||
+    /* Drop the visitor's error: it would tell of a type, not of a range */
+    if (!visit_type_uint32(v, name, &value, NULL) || !value ||
         value > THREADS_MAX) {
-        error_setg(errp, "prefault-threads=%s is not a number from 1 to %d",
-                   str, THREADS_MAX);
+        error_setg(errp, "prefault-threads takes a number from 1 to %d",
+                   THREADS_MAX);
         return;
     }
     options_threads = value;
