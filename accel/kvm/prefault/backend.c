@@ -10,6 +10,7 @@
 #include "hw/core/cpu.h"
 #include "hw/core/prefault-backend.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
@@ -32,6 +33,7 @@
 typedef struct BackendVcpu {
     CPUState *cpu;
     QemuMutex lock;
+    bool refuses;               /* when it was asked last; atomic */
 } BackendVcpu;
 
 /*
@@ -146,19 +148,35 @@ static int backend_map_held(BackendVcpu *vcpu, unsigned generation, hwaddr gpa,
            ? kvm_own_thread_map(vcpu->cpu, generation, gpa, size, mapped) : ret;
 }
 
+static int backend_map_on(BackendVcpu *vcpu, PrefaultVia via,
+                          unsigned generation, hwaddr gpa, uint64_t size,
+                          uint64_t *mapped)
+{
+    int ret = via == PREFAULT_VIA_DESCRIPTOR
+              ? backend_map_held(vcpu, generation, gpa, size, mapped)
+              : kvm_own_thread_map(vcpu->cpu, generation, gpa, size, mapped);
+
+    qatomic_set(&vcpu->refuses, !*mapped && prefault_errno_is_of_vcpu(-ret));
+    return ret;
+}
+
+/*
+ * All vCPUs may refuse, in SMM for instance, and there can be a thousand: each
+ * is asked once.  A worker goes on asking its own, which comes back like that.
+ */
 static int backend_map_on_some(const GPtrArray *vcpus, PrefaultVia via,
                                unsigned worker, unsigned generation, hwaddr gpa,
                                uint64_t size, uint64_t *mapped)
 {
-    bool held = via == PREFAULT_VIA_DESCRIPTOR;
     int ret = -ENODEV;
 
     for (unsigned i = 0; i < vcpus->len; i++) {
         BackendVcpu *vcpu = g_ptr_array_index(vcpus, (worker + i) % vcpus->len);
 
-        ret = held ? backend_map_held(vcpu, generation, gpa, size, mapped)
-                   : kvm_own_thread_map(vcpu->cpu, generation, gpa, size,
-                                        mapped);
+        if (i && qatomic_read(&vcpu->refuses)) {
+            continue;
+        }
+        ret = backend_map_on(vcpu, via, generation, gpa, size, mapped);
         if (*mapped || !prefault_errno_is_of_vcpu(-ret)) {
             break;
         }
