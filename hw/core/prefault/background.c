@@ -236,6 +236,11 @@ void prefault_background_map_changing(void)
     }
 }
 
+void prefault_background_tracking_ended(hwaddr start, uint64_t size)
+{
+    prefault_owe(PREFAULT_OWED_REASON_LOGGED, start, size, PREFAULT_REST_MS);
+}
+
 PrefaultLedger *prefault_background_ledger(void)
 {
     return background.ledger;

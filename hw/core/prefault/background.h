@@ -78,6 +78,17 @@ void prefault_background_pause(void);
 void prefault_background_map_changing(void);
 
 /**
+ * prefault_background_tracking_ended: writes are not tracked any more
+ * @start: guest address
+ * @size: bytes
+ *
+ * The memory is owed: it was not mapped meanwhile.
+ *
+ * Context: BQL.
+ */
+void prefault_background_tracking_ended(hwaddr start, uint64_t size);
+
+/**
  * prefault_background_ledger: the ledger
  *
  * Context: any thread, after prefault_background_set_up().

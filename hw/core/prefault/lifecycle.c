@@ -22,14 +22,12 @@
  */
 
 #include "qemu/osdep.h"
-#include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "qapi/qapi-types-run-state.h"
 #include "hw/core/prefault.h"
 #include "system/runstate.h"
-#include "system/system.h"
 #include "background.h"
 #include "behind.h"
 #include "changes.h"
@@ -103,7 +101,46 @@ static void lifecycle_begin_run(Prefault *s, bool again)
     prefault_run_begin(s->run, s->config.backend, wish, again);
 }
 
-static void lifecycle_behind_done(PrefaultOutcome outcome);
+/* Take note of the end of a run that is not begun anew */
+static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
+{
+    static const PrefaultStatus ends[] = {
+        [PREFAULT_OUTCOME_COMPLETED] = PREFAULT_STATUS_COMPLETED,
+        [PREFAULT_OUTCOME_FAILED] = PREFAULT_STATUS_FAILED,
+        [PREFAULT_OUTCOME_CANCELLED] = PREFAULT_STATUS_CANCELLED,
+        [PREFAULT_OUTCOME_STALE] = PREFAULT_STATUS_CANCELLED,
+        [PREFAULT_OUTCOME_RUNNING] = PREFAULT_STATUS_CANCELLED,
+    };
+    PrefaultFigures figures;
+    bool ready;
+
+    s->status = ends[outcome];
+    timer_del(s->progress_timer);
+    /*
+     * With auto, a run that failed is all that this host can do.  A request
+     * takes nothing from a guest that was ready before.
+     */
+    if (s->behind) {
+        /* A reset may have come, or memory, for which the guest is to wait */
+        ready = prefault_due_is_ready();
+    } else {
+        ready = s->status == PREFAULT_STATUS_COMPLETED ||
+                s->config.mode != PREFAULT_MODE_ON ||
+                (s->trigger == PREFAULT_TRIGGER_REQUEST &&
+                 prefault_due_is_ready());
+        prefault_due_set_ready(ready, s->status == PREFAULT_STATUS_COMPLETED);
+    }
+    trace_prefault_close_run(PrefaultStatus_str(s->status), ready);
+    figures = lifecycle_figures(s);
+    prefault_report_end(&figures, lifecycle_error(s), s->status, ready);
+    /* Even after a run that was cut short: the guest may start all the same */
+    prefault_background_start();
+}
+
+static void lifecycle_behind_done(PrefaultOutcome outcome)
+{
+    lifecycle_close_run(&lifecycle, outcome);
+}
 
 static void lifecycle_begin_behind(Prefault *s)
 {
@@ -138,52 +175,6 @@ static void lifecycle_progress(void *opaque)
     prefault_report_progress(&figures, s->trigger);
     timer_mod(s->progress_timer,
               qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + PROGRESS_MS);
-}
-
-/* Take note of the end of a run that is not begun anew */
-static void lifecycle_close_run(Prefault *s, PrefaultOutcome outcome)
-{
-    PrefaultFigures figures;
-    bool ready;
-
-    switch (outcome) {
-    case PREFAULT_OUTCOME_COMPLETED:
-        s->status = PREFAULT_STATUS_COMPLETED;
-        break;
-    case PREFAULT_OUTCOME_FAILED:
-        s->status = PREFAULT_STATUS_FAILED;
-        break;
-    case PREFAULT_OUTCOME_CANCELLED:
-    case PREFAULT_OUTCOME_STALE:
-    case PREFAULT_OUTCOME_RUNNING:
-        s->status = PREFAULT_STATUS_CANCELLED;
-        break;
-    }
-    timer_del(s->progress_timer);
-    /*
-     * With auto, a run that failed is all that this host can do.  A request
-     * takes nothing from a guest that was ready before.
-     */
-    if (s->behind) {
-        /* A reset may have come, or memory, for which the guest is to wait */
-        ready = prefault_due_is_ready();
-    } else {
-        ready = s->status == PREFAULT_STATUS_COMPLETED ||
-                s->config.mode != PREFAULT_MODE_ON ||
-                (s->trigger == PREFAULT_TRIGGER_REQUEST &&
-                 prefault_due_is_ready());
-        prefault_due_set_ready(ready, s->status == PREFAULT_STATUS_COMPLETED);
-    }
-    trace_prefault_close_run(PrefaultStatus_str(s->status), ready);
-    figures = lifecycle_figures(s);
-    prefault_report_end(&figures, lifecycle_error(s), s->status, ready);
-    /* Even after a run that was cut short: the guest may start all the same */
-    prefault_background_start();
-}
-
-static void lifecycle_behind_done(PrefaultOutcome outcome)
-{
-    lifecycle_close_run(&lifecycle, outcome);
 }
 
 /*
@@ -243,6 +234,23 @@ static bool lifecycle_must_wait(Prefault *s)
     return way == PREFAULT_RESTORE_HOLD;
 }
 
+/*
+ * Wait for the run inside the call.  Returns false if the guest must not go on:
+ * its memory is not ready, or another thread has changed its run state.
+ */
+static bool lifecycle_wait(Prefault *s)
+{
+    RunState state = runstate_get();
+
+    while (lifecycle_is_awaited()) {
+        if (!prefault_run_let_others(s->run)) {
+            lifecycle_finish(s, prefault_run_join(s->run));
+        }
+    }
+    prefault_hold_drop();
+    return prefault_due_is_ready() && runstate_check(state);
+}
+
 bool prefault_hold_start(bool step_pending)
 {
     Prefault *s = &lifecycle;
@@ -252,11 +260,7 @@ bool prefault_hold_start(bool step_pending)
         return false;
     }
     if (step_pending) {
-        while (!lifecycle_finish(s, prefault_run_join(s->run))) {
-            /* The plan was stale: wait for the new run in turn */
-        }
-        prefault_hold_drop();
-        return !prefault_due_is_ready();
+        return !lifecycle_wait(s);
     }
     prefault_hold(PREFAULT_HOLD_START);
     return true;
@@ -346,11 +350,6 @@ static void lifecycle_map_changing(void)
     prefault_background_map_changing();
 }
 
-static void lifecycle_tracking_ended(hwaddr start, uint64_t size)
-{
-    prefault_owe(PREFAULT_OWED_REASON_LOGGED, start, size, PREFAULT_REST_MS);
-}
-
 /*
  * Memory has to be prefaulted again before the guest goes on: devices were
  * reset, or a snapshot was loaded, which resets them too.
@@ -378,7 +377,8 @@ void prefault_lifecycle_set_up(PrefaultConfig config)
                               lifecycle_workers_done);
     s->progress_timer = timer_new_ms(QEMU_CLOCK_REALTIME, lifecycle_progress,
                                      s);
-    prefault_changes_watch(lifecycle_map_changing, lifecycle_tracking_ended);
+    prefault_changes_watch(lifecycle_map_changing,
+                           prefault_background_tracking_ended);
     prefault_reset_watch(lifecycle_reset);
 }
 

@@ -21,6 +21,9 @@
 #include "threads.h"
 #include "trace.h"
 
+/* How long others have the BQL while its owner waits for workers */
+#define OTHERS_US 1000
+
 /* All fields are protected by the BQL */
 struct PrefaultRun {
     PrefaultLedger *ledger;
@@ -328,6 +331,20 @@ PrefaultOutcome prefault_run_close(PrefaultRun *run)
                              run->figures.elapsed_ns);
     prefault_attempt_release(g_steal_pointer(&run->attempt));
     return outcome;
+}
+
+bool prefault_run_let_others(PrefaultRun *run)
+{
+    unsigned busy;
+
+    assert(bql_locked());
+    prefault_engine_workers(run->attempt->engine, &busy);
+    if (busy) {
+        bql_unlock();
+        g_usleep(OTHERS_US);
+        bql_lock();
+    }
+    return busy;
 }
 
 PrefaultOutcome prefault_run_join(PrefaultRun *run)

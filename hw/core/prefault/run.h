@@ -177,10 +177,24 @@ void prefault_run_invalidate(PrefaultRun *run);
 PrefaultOutcome prefault_run_close(PrefaultRun *run);
 
 /**
+ * prefault_run_let_others: give other threads the BQL while workers work
+ * @run: a run under way
+ *
+ * A vCPU needs it to drop a page table root that is retired
+ * (kvm_own_thread_map()), and its worker gives up after a second.
+ *
+ * Context: BQL, which is released for a millisecond or so: afterwards the run
+ * may be over, and the guest in another run state.
+ *
+ * Returns: false, and nothing was done, if no worker is left.
+ */
+bool prefault_run_let_others(PrefaultRun *run);
+
+/**
  * prefault_run_join: wait until the run is done, then close it
  * @run: a run under way
  *
- * Context: BQL.  Takes as long as the run.
+ * Context: BQL, which no vCPU gets meanwhile.  Takes as long as the run.
  *
  * Returns: how the run ended.
  */
