@@ -4,7 +4,8 @@
  * A job is a work item of the vCPU.  The worker that made it waits, but must be
  * able to leave before the job begins: a thread that changes the memory map
  * holds the BQL and waits for the workers, and the vCPU needs the BQL to begin
- * the job.  So worker and vCPU both own the job; the last one frees it.
+ * the job.  So worker and vCPU both own the job; the last one frees it.  A vCPU
+ * that is unplugged leaves its list of work behind, and its worker owns both.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +41,7 @@
 
 /* A worker that waits looks this often whether the gate was closed */
 #define LOOK_MS 5
-/* An unplugged vCPU never answers; any other has answered long before this */
+/* Unless somebody keeps the BQL, a vCPU has answered long before this */
 #define ANSWER_MS 1000
 
 typedef struct OwnThreadJob {
@@ -126,6 +127,15 @@ int kvm_own_thread_map_here(CPUState *cpu, unsigned generation, hwaddr gpa,
     return ret;
 }
 
+/*
+ * An unplugged vCPU's thread has left.  It tells so with the BQL, which it has
+ * had since it looked at its list for the last time.
+ */
+static bool own_thread_is_gone(const CPUState *cpu)
+{
+    return qatomic_read(&cpu->unplug) && !qatomic_read(&cpu->created);
+}
+
 static OwnThreadJob *own_thread_job_new(unsigned generation, hwaddr gpa,
                                         uint64_t size)
 {
@@ -182,31 +192,39 @@ static void own_thread_work(CPUState *cpu, run_on_cpu_data data)
 }
 
 /* Returns false if the job is abandoned */
-static bool own_thread_wait(OwnThreadJob *job)
+static bool own_thread_wait(const CPUState *cpu, OwnThreadJob *job)
 {
     int64_t until = get_clock() + ANSWER_MS * SCALE_MS;
 
     QEMU_LOCK_GUARD(&job->lock);
-    while (!job->done && get_clock() < until &&
+    while (!job->done && get_clock() < until && !own_thread_is_gone(cpu) &&
            prefault_gate_is_open(job->generation)) {
         qemu_cond_timedwait(&job->cond, &job->lock, LOOK_MS);
     }
     job->abandoned = !job->done;
+    if (job->abandoned && own_thread_is_gone(cpu)) {
+        /* Nobody works through the list: the worker is the only owner */
+        job->owners--;
+    }
     return job->done;
 }
 
 int kvm_own_thread_map(CPUState *cpu, unsigned generation, hwaddr gpa,
                        uint64_t size, uint64_t *mapped)
 {
-    OwnThreadJob *job = own_thread_job_new(generation, gpa, size);
+    OwnThreadJob *job;
     int ret;
 
+    *mapped = 0;
+    if (own_thread_is_gone(cpu)) {
+        return -EBUSY;
+    }
+    job = own_thread_job_new(generation, gpa, size);
     async_run_on_cpu(cpu, own_thread_work, RUN_ON_CPU_HOST_PTR(job));
-    if (own_thread_wait(job)) {
+    if (own_thread_wait(cpu, job)) {
         *mapped = job->mapped;
         ret = job->ret;
     } else {
-        *mapped = 0;
         ret = prefault_gate_is_open(generation) ? -EBUSY : -ECANCELED;
     }
     own_thread_job_unref(job);

@@ -26,8 +26,8 @@
  * Context: any thread but a vCPU's, without BQL; waits for the vCPU.
  *
  * Returns: as kvm_pre_fault_map(); -EBUSY if this vCPU cannot do it just now:
- * it is in SMM, runs a nested guest, its state was changed, or it does not
- * answer.
+ * it is in SMM, runs a nested guest, its state was changed, it was unplugged,
+ * or it does not answer.
  */
 int kvm_own_thread_map(CPUState *cpu, unsigned generation, hwaddr gpa,
                        uint64_t size, uint64_t *mapped);
