@@ -136,6 +136,18 @@ class MigratedAway(Held):
         qemu.wait_event('RESET', since_ns=since)
         self.assert_stays(qemu, 'prelaunch')
 
+    def test_cont(self):
+        """Whoever wants it to run here after all gets that, as without prefault.
+        While it waits it cannot be migrated away once more."""
+        qemu = self.migrated()
+        since = qemu.qmp('cont').sent_ns
+        self.assertEqual(self.run_state(qemu), 'postmigrate')
+        with self.assertRaisesRegex(bed.QmpError, 'previous migration'):
+            qemu.qmp('migrate', uri='exec:cat >/dev/null')
+        done = self.completed(qemu, since)
+        self.assertGreaterEqual(self.resumed(qemu, since).ns, done.ns)
+        qemu.wait_text('READY')
+
 
 if __name__ == '__main__':
     unittest.main()
