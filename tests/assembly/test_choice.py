@@ -83,8 +83,10 @@ class Choice(unittest.TestCase):
     def test_all_of_a_suite(self):
         """What the files of this checkout need is what can be built."""
         self.assertEqual(functional.needs(), set(suites.BED_PARTS))
-        for name in functional.LONGEST + functional.ALONE + functional.LATER:
-            self.assertIn(name, functional.names('functional'))
+        for name in (functional.LONGEST + functional.FIRST + functional.ALONE
+                     + functional.LATER):
+            self.assertIn(name, [name for folder in ('functional', 'intel', 'assembly')
+                                 for name in functional.names(folder)])
 
 
 class Order(unittest.TestCase):
@@ -132,6 +134,15 @@ class Order(unittest.TestCase):
             last = functional.take(left, last)
             taken.append(last)
         self.assertEqual(taken, [private, virt, plain, None])
+
+    def test_a_kind_is_booted_once_while_there_are_others(self):
+        virt, private, plain = (
+            functional.File('functional', f'test_{name}')
+            for name in ('virt', 'private2', 'plain'))
+        other = functional.File('functional', 'test_virt')
+        left = [virt, private, plain]
+        taken = [functional.take(left, None, [other, None]) for _ in range(4)]
+        self.assertEqual(taken, [private, plain, virt, None])
 
     def test_needs(self):
         for name, needs in (('plain', set()), ('private', {'linux'}),

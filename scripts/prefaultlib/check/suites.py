@@ -69,7 +69,8 @@ def assembly(results, _options, chosen):
             assembled(variant)
         except Fail as fail:    # the rules for hooks are skipped then
             say.info(str(fail))
-    functional.run(results, 'assembly', chosen)
+    functional.run(results, 'assembly', chosen,
+                   side_by_side=functional.SIDE_BY_SIDE)
 
 
 def unit(results, _options, chosen):
@@ -218,10 +219,11 @@ def later_linux(results, options, chosen):
 
 
 def intel(results, options, chosen):
-    """Few tests: the bed's one CPU is slow."""
+    """Few tests: the bed's one CPU is slow, so that two are emulated at a time."""
     system.need_x86("Intel's test bed needs")
     build('default')
-    functional.run(results, 'intel', chosen, options.require_bed)
+    functional.run(results, 'intel', chosen, options.require_bed,
+                   functional.SIDE_BY_SIDE)
 
 
 def prepare(needs, options):
