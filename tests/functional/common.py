@@ -15,6 +15,7 @@ MIB = 1 << 20
 RUN_SECONDS = 120
 
 NEXT_TO_NONE = 8                # faults
+SETTLED_SECONDS = 0.5           # a refill, or khugepaged, does something in that time
 
 THP = '/sys/kernel/mm/transparent_hugepage'
 NX_HUGE_PAGES = '/sys/module/kvm/parameters/nx_huge_pages'
@@ -204,10 +205,24 @@ class BedTest(unittest.TestCase):
         noticed = qemu.wait_event('PREFAULT_LOST', RUN_SECONDS, since).ns
         self.until(lambda: done() and self.is_mapped_again(
             self.query(qemu), before, rest), what)
+        if rest:
+            self.settles(qemu, what)
         mapped = self.machine.now_ns()
         print(f'# note: {what}: {(taken - since) / 1e6:.0f} ms, noticed after '
               f'{(noticed - since) / 1e6:.0f} ms, mapped again '
               f'{(mapped - taken) / 1e6:.0f} ms after its end')
+
+    def settles(self, qemu, what):
+        """Wait until nothing comes and goes: a part of the rest may be on its way."""
+        def look():
+            info = self.query(qemu)
+            return info['mapped-now'], info['retention']['refill-pending']
+
+        def same():
+            before = look()
+            time.sleep(SETTLED_SECONDS)
+            return look() == before
+        self.until(same, f'{what}: at rest')
 
     @staticmethod
     def is_mapped_again(info, before, rest):
@@ -248,6 +263,12 @@ class BedTest(unittest.TestCase):
         path = self.machine.scratch(f'now{BedTest.triggers}')
         self.addCleanup(self.put_away, path)
         return path
+
+    def asleep(self, qemu, number):
+        """Wait until so many of its threads are in an injected delay."""
+        self.until(lambda: self.machine.run(
+            '/bin/sh', '-c', f'for file in /proc/{qemu.pid}/task/*/wchan; do cat $file; '
+            'echo; done')[1].count('nanosleep') == number, f'{number} threads asleep')
 
     def put_away(self, path):
         """The path's rules rest again."""

@@ -17,10 +17,13 @@ class BehindTest(RoomTest):
 
     def untouched(self, *extra, **options):
         """A guest that runs, and whose memory is not there: it halts."""
-        options.setdefault('inject', f'{SLOW}:count=1')
+        slow = self.trigger()
+        options.setdefault('inject', f'{SLOW}:when={slow}')
+        self.machine.write(slow, '')
         qemu = self.guest('auto', *extra, wait=True, **options)
         qemu.qmp('cont')
         qemu.qmp('prefault-cancel')
+        self.put_away(slow)
         self.resumed(qemu)
         qemu.wait_text('READY')
         return qemu

@@ -18,11 +18,15 @@ PAGES = 256
 class Implicit(PrivateTest):
 
     def unmapped(self, state, prefault):
-        """A guest most of whose memory is not mapped: it is going to fault."""
+        """A guest most of whose memory is not mapped: it is going to fault.
+
+        With a second worker that would depend on how soon it is cancelled.
+        """
         traced = ['-trace', 'kvm_memory_fault']
         if prefault == 'off':
             return self.private_running(state, *traced, prefault='off')
-        qemu = self.private(state, *traced, wait=True, prefault='auto',
+        qemu = self.private(state, *traced, wait=True,
+                            prefault='auto,prefault-threads=1',
                             inject='ioctl:KVM_PRE_FAULT_MEMORY:count=1:'
                             'delay-ms=2000')
         qemu.qmp('cont')

@@ -19,6 +19,7 @@ TIMEOUTS = 30
 CHUNK_MS = 2200                 # 16 of them take longer than those
 RESTART_MS = 1200               # longer than the daemon takes to be there again
 MOMENT_MS = 500                 # half way for a few seconds
+LITTLE_MS = 10                  # likewise with many chunks
 
 # SIGTERM ends QEMU; 15 s later libvirt would send SIGKILL
 DESTROY_SECONDS = 10
@@ -74,7 +75,8 @@ class Hold(LibvirtTest):
 
     def test_destroy_half_way(self):
         """QEMU ends by itself, and no later than when it has little memory."""
-        domain = self.define('half', mem=MANY)
+        domain = self.define('half', mem=MANY,
+                             variables=slow(self.machine, LITTLE_MS))
         domain.virsh('start')
         self.half_way(domain)
         took = self.seconds(domain.virsh, 'destroy')

@@ -6,7 +6,6 @@ check before the start knows of.  The run ends with one sentence before the
 kernel has to kill, and QMP answers whatever the kernel does.
 """
 import os
-import time
 import unittest
 
 import bed
@@ -198,8 +197,7 @@ class Stuck(RoomTest):
         """A guest whose workers do not come back."""
         qemu = self.guest('on', inject=self.INJECT)
         qemu.qmp('cont')
-        self.until(lambda: self.query(qemu)['populated'], 'begun')
-        time.sleep(0.3)
+        self.asleep(qemu, 2)
         return qemu
 
     def test_next_run_does_not_wait(self):
