@@ -66,9 +66,11 @@ class BedTest(unittest.TestCase):
     """A test with the shared machine; skipped where there is none.
 
     kind: of the machine, for bed.shared()
+    pace: seconds between two looks of until()
     """
 
     kind = bed.BedMachine
+    pace = 0.02
     triggers = 0                # files of trigger() so far
 
     @classmethod
@@ -315,7 +317,7 @@ class BedTest(unittest.TestCase):
                 self.fail('\n'.join([f'never {what}', *(
                     guest.describe() for guest in self.guests
                     if guest.process.code is None)]))
-            time.sleep(0.02)
+            time.sleep(self.pace)
 
     def assert_injected(self, qemu):
         """End QEMU; every rule of its injection applied at least once."""

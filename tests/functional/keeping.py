@@ -9,10 +9,16 @@ from resources import ResourceTest
 SIZE = 256                      # MiB
 LITTLE = 64
 LAYOUTS = 1200, 700, 0          # MiB in use before the guest's
-SECONDS = 40 if os.environ.get('PREFAULT_LONG') else 12
+# At the kernel's own pace, of a second at least between two looks, or at a faster one
+# that has as many in less time
+LONG = bool(os.environ.get('PREFAULT_LONG'))
+SECONDS = 40 if LONG else 4
+SCANS = {} if LONG else {'scan_delay_ms': 200, 'scan_period_min_ms': 200,
+                         'scan_period_max_ms': 2000}
 FEW = 20                        # faults in all that time
 
 BALANCING = '/proc/sys/kernel/numa_balancing'
+PACE = '/sys/kernel/debug/sched/numa_balancing'
 KSM = '/sys/kernel/mm/ksm'
 SPLIT = '/sys/kernel/debug/split_huge_pages'
 
@@ -22,6 +28,8 @@ class KeepTest(ResourceTest):
     def setUp(self):
         super().setUp()
         self.knob(BALANCING, 1)
+        for name, ms in SCANS.items():
+            self.knob(f'{PACE}/{name}', ms)
 
     def vm(self, keep=None, backend='ram', *extra, cpus=None, mib=SIZE,
            **options):

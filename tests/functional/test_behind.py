@@ -9,7 +9,7 @@ from test_limits import SENTENCES
 from test_room import GUEST, RoomTest
 
 SIZE = 256                      # MiB, of guest()
-LARGE = 1024                    # MiB
+LARGE = 512                     # MiB
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
 
 
@@ -190,7 +190,7 @@ class Background(BehindTest):
         self.assert_done(qemu, since, 'reset')
 
     def test_latency(self):
-        """What the first writes of 1 GiB cost the guest, by its own clock."""
+        """What the first writes of 512 MiB cost the guest, by its own clock."""
         self.knob(f'{THP}/enabled', 'never')
         for prefault in '', 'background', 'on':
             qemu = self.guest(prefault, mem=f'{LARGE}M', smp=2, paused=False)

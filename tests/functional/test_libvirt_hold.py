@@ -3,6 +3,7 @@
 
 To libvirt it is a domain that was started and is 'paused (starting up)'.
 """
+import time
 import unittest
 
 from domains import HELD, LibvirtTest, slow
@@ -64,6 +65,7 @@ class Hold(LibvirtTest):
             self.assertGreaterEqual(figures['prefault.bytes.mapped'], last)
             last = figures['prefault.bytes.mapped']
             asked += figures['prefault.status'] == 'active'
+            time.sleep(self.pace)
         self.assertEqual(domain.state(), RUNS)
         took = domain.stats('prefault')['prefault.elapsed_ms'] / 1000
         print(f'# note: held for {took:.1f} s, virsh start returned after '

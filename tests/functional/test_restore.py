@@ -6,7 +6,7 @@ import unittest
 from common import MIB, takes_qemu
 from resources import ResourceTest
 
-SIZE = 512                      # MiB
+SIZE = 256                      # MiB
 PAGES = SIZE * MIB // 4096 - 256    # that the guest writes, at least
 
 
@@ -225,7 +225,7 @@ class Restore(ResourceTest):
         """As any guest whose start is held."""
         path = self.saved()
         qemu, _ = self.arrives('hold', f'file:{path}', inject=(
-            'madvise:MADV_POPULATE_WRITE:delay-ms=30'))
+            'madvise:MADV_POPULATE_WRITE:delay-ms=60'))
         self.until(lambda: self.query(qemu)['status'] == 'active', 'held')
         self.assertEqual(self.run_state(qemu), 'paused')
         qemu.qmp('stop')

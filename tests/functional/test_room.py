@@ -13,6 +13,7 @@ from common import MIB, THP
 from test_limits import LimitTest, SENTENCES, TAKES
 
 GUEST = 256                     # MiB of guest memory
+SMALL = 128                     # where each page of 4 KiB takes its time
 STEPS = (range(17) if os.environ.get('PREFAULT_LONG')
          else (0, 1, 3, 4, 6, 16))
 ANSWER_MS = 1000                # of QMP: emulated, and beside other work
@@ -351,13 +352,13 @@ class Swap(RoomTest):
         self.knob(f'{THP}/enabled', 'never')
         self.swap(256)
         path = self.group()
-        qemu, used = self.in_group(path)
-        self.limit(path, memory_max=used + (GUEST - 64) * MIB)
+        qemu, used = self.in_group(path, mib=SMALL)
+        self.limit(path, memory_max=used + (SMALL - 32) * MIB)
         qemu.qmp('cont')
         self.assertEqual(self.completed(qemu).data['status'], 'completed')
         info = self.query(qemu)
         print(f'# note: swapped: {info["swapped"]}')
-        self.assertGreater(info['swapped'], 48 * MIB)
+        self.assertGreater(info['swapped'], 24 * MIB)
         self.assertIn(f'{info["swapped"]} bytes of QEMU\'s memory are in swap',
                       qemu.stderr)
         qemu.wait_sweep()
@@ -409,9 +410,9 @@ class OnlyRead(RoomTest):
     def test_zero_page(self):
         self.knob(f'{THP}/enabled', 'never')
         path = self.group()
-        qemu, _ = self.in_group(path)
-        qemu.qmp('pmemsave', val=0, size=GUEST * MIB, filename='/dev/null')
-        self.limit(path, memory_max=self.used(path) + GUEST // 4 * MIB)
+        qemu, _ = self.in_group(path, mib=SMALL)
+        qemu.qmp('pmemsave', val=0, size=SMALL * MIB, filename='/dev/null')
+        self.limit(path, memory_max=self.used(path) + SMALL // 4 * MIB)
         qemu.qmp('cont')
         done = self.completed(qemu)
         self.assertEqual(done.data['status'], 'failed', done.data)
