@@ -26,9 +26,13 @@ class PrivateTest(BedTest):
         self.let_run(qemu)
         return qemu
 
-    def fire(self, qemu, path):
-        """The path's rules apply from now on; the vCPU left KVM_RUN for one."""
-        before = qemu.stderr.count(MADE_UP)
+    def fire(self, qemu, path, before=None):
+        """The path's rules apply from now on; the vCPU left KVM_RUN for one.
+
+        before: how often it had left, if the path was there already
+        """
+        if before is None:
+            before = qemu.stderr.count(MADE_UP)
         self.machine.write(path, '')
 
         def left():

@@ -21,7 +21,8 @@ class InjectedPrivate(InjectedTest, PrivateTest):
             self.path = path
             return qemu
 
-        self.moment(name, up, lambda qemu: self.fire(qemu, self.path), OF_REGISTERS)
+        self.moment(name, up, lambda qemu: self.fire(qemu, self.path, 0),
+                    OF_REGISTERS)
 
     def test_to_private(self):
         self.convert_to('to private', 'shared', PRIVATE)
