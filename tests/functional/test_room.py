@@ -350,7 +350,7 @@ class Swap(RoomTest):
     def test_is_said(self):
         # From a huge page Linux takes what is zero away without swapping it
         self.knob(f'{THP}/enabled', 'never')
-        self.swap(256)
+        self.swap(96)
         path = self.group()
         qemu, used = self.in_group(path, mib=SMALL)
         self.limit(path, memory_max=used + (SMALL - 32) * MIB)
