@@ -45,8 +45,9 @@ number of threads, which is the number of its vCPUs as well:
     'behind': '''## What a guest notices that runs meanwhile
 
 On the left a guest that writes to {large_mem} MiB in 4 KiB pages as soon as it runs: with
-`prefault=background` the memory is prefaulted behind it at the same time.
-{faults}
+`prefault=background` the memory is prefaulted behind it at the same time.  A vCPU's thread
+does that in steps between two entries of the guest, which the slowest of its writes wait
+for.  {faults}
 
 On the right a guest of {loop_mem} MiB gets a DIMM of {large_mem} MiB, in 4 KiB pages; it
 writes its own memory and prints a line, again and again.  A line takes QEMU's global lock
