@@ -11,9 +11,13 @@
 #define HW_POISON_H
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "qemu/units.h"
 
+static int64_t now_ns = 1;
+
 #define bql_locked() true
+#define get_clock() now_ns
 #include "../../accel/kvm/prefault/backend.c"
 
 #define VCPUS 1024
@@ -183,6 +187,22 @@ static void test_another_error_is_asked_of_one(void)
     }
 }
 
+/* Another vCPU that refused is asked again after a while, and then maps */
+static void test_asked_again(void)
+{
+    g_autoptr(GPtrArray) vcpus = begin(PREFAULT_VIA_VCPU_THREAD, 2);
+
+    answers[0] = answers[1] = -EBUSY;
+    g_assert_cmpint(map(vcpus, PREFAULT_VIA_VCPU_THREAD, 0), ==, -EBUSY);
+    answers[1] = 0;
+    now_ns += LEFT_ALONE_NS - 1;
+    g_assert_cmpint(map(vcpus, PREFAULT_VIA_VCPU_THREAD, 0), ==, -EBUSY);
+    g_assert_cmpuint(asked[1], ==, 1);
+    now_ns++;
+    g_assert_cmpint(map(vcpus, PREFAULT_VIA_VCPU_THREAD, 0), ==, 0);
+    g_assert_cmpuint(asked[1], ==, 2);
+}
+
 /* The others are asked once, a worker's own and the one that maps each time */
 static void test_one_of_all_maps(void)
 {
@@ -234,6 +254,7 @@ int main(int argc, char **argv)
     ADD("each", test_each_worker_has_its_vcpu);
     ADD("no-vcpu", test_without_a_vcpu);
     ADD("other-error", test_another_error_is_asked_of_one);
+    ADD("again", test_asked_again);
     ADD("one-maps", test_one_of_all_maps);
     ADD("none-maps", test_none_maps);
     return g_test_run();

@@ -14,6 +14,7 @@
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
+#include "qemu/timer.h"
 #include "system/cpus.h"
 #include "system/kvm.h"
 #include "system/kvm_int.h"
@@ -33,8 +34,14 @@
 typedef struct BackendVcpu {
     CPUState *cpu;
     QemuMutex lock;
-    bool refuses;               /* when it was asked last; atomic */
+    aligned_int64_t left_alone_until;   /* ns, as get_clock(); atomic */
 } BackendVcpu;
+
+/*
+ * How long a vCPU is left alone that refused.  All may refuse, in SMM or while
+ * nested guests run, and there can be a thousand.
+ */
+#define LEFT_ALONE_NS (100 * SCALE_MS)
 
 /*
  * Calls in a row that run out of time before backend_map_held() takes the root
@@ -155,15 +162,19 @@ static int backend_map_on(BackendVcpu *vcpu, PrefaultVia via,
     int ret = via == PREFAULT_VIA_DESCRIPTOR
               ? backend_map_held(vcpu, generation, gpa, size, mapped)
               : kvm_own_thread_map(vcpu->cpu, generation, gpa, size, mapped);
+    bool refuses = !*mapped && prefault_errno_is_of_vcpu(-ret);
 
-    qatomic_set(&vcpu->refuses, !*mapped && prefault_errno_is_of_vcpu(-ret));
+    qatomic_set_i64(&vcpu->left_alone_until,
+                    refuses ? get_clock() + LEFT_ALONE_NS : 0);
     return ret;
 }
 
-/*
- * All vCPUs may refuse, in SMM for instance, and there can be a thousand: each
- * is asked once.  A worker goes on asking its own, which comes back like that.
- */
+static bool backend_is_left_alone(BackendVcpu *vcpu)
+{
+    return qatomic_read_i64(&vcpu->left_alone_until) > get_clock();
+}
+
+/* A worker's own vCPU is asked each time: it is the first to map again */
 static int backend_map_on_some(const GPtrArray *vcpus, PrefaultVia via,
                                unsigned worker, unsigned generation, hwaddr gpa,
                                uint64_t size, uint64_t *mapped)
@@ -173,7 +184,7 @@ static int backend_map_on_some(const GPtrArray *vcpus, PrefaultVia via,
     for (unsigned i = 0; i < vcpus->len; i++) {
         BackendVcpu *vcpu = g_ptr_array_index(vcpus, (worker + i) % vcpus->len);
 
-        if (i && qatomic_read(&vcpu->refuses)) {
+        if (i && backend_is_left_alone(vcpu)) {
             continue;
         }
         ret = backend_map_on(vcpu, via, generation, gpa, size, mapped);

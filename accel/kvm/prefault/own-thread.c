@@ -128,8 +128,9 @@ int kvm_own_thread_map_here(CPUState *cpu, unsigned generation, hwaddr gpa,
 }
 
 /*
- * An unplugged vCPU's thread has left.  It tells so with the BQL, which it has
- * had since it looked at its list for the last time.
+ * An unplugged vCPU's thread has left, which it tells with the BQL.  It may
+ * have run the guest since it looked at its list for the last time: what was
+ * queued meanwhile stays there.
  */
 static bool own_thread_is_gone(const CPUState *cpu)
 {
