@@ -5,6 +5,7 @@ import unittest
 from common import BedTest, MIB, WALKED
 
 SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
+VERY_SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=200'
 
 # As the page table root of a vCPU that has to enter the guest first: three calls in a
 # row get nowhere in their time
@@ -144,12 +145,12 @@ class Moments(BedTest):
         self.assertEqual(done.data['mapped'], self.total)
         self.assertGreaterEqual(self.resumed(qemu, since).ns, done.ns)
 
-    def debugged(self, prefault='on', inject=SLOW, **options):
+    def debugged(self, prefault='on', inject=SLOW, *extra, **options):
         """A guest with -S and a debugger attached by two FIFOs."""
         self.pipe = self.machine.scratch('gdb')
         self.machine.run('/bin/sh', '-c', f'rm -f {self.pipe}.*; mkfifo '
                          f'{self.pipe}.in {self.pipe}.out')
-        return self.guest(prefault, '-gdb', f'pipe:{self.pipe}',
+        return self.guest(prefault, '-gdb', f'pipe:{self.pipe}', *extra,
                           inject=inject, **options)
 
     def debugger_says(self, packet):
@@ -217,6 +218,22 @@ class Moments(BedTest):
         self.assertEqual(info['status'], 'completed')
         self.assertEqual(info['mapped'], info['total'])
         self.assert_injected(qemu)
+
+    def test_debugger_steps_while_a_migration_ends(self):
+        """The guest is elsewhere then: it does not step, and QEMU says so."""
+        log, path = self.machine.scratch('holds'), self.trigger()
+        qemu = self.debugged('on', VERY_SLOW, '-D', log, '-trace',
+                             'prefault_hold')
+        qemu.qmp('migrate', uri=f'exec:until test -e {path}; do sleep 0.1; '
+                 'done; cat >/dev/null')
+        self.migration_is(qemu, 'active')
+        self.debugger_says(STEP_VCPU)
+        # QMP is silent as long as the step waits
+        self.until(lambda: 'prefault_hold' in self.machine.read(log), 'held')
+        self.machine.write(path, '')
+        self.until(lambda: 'its run state changed' in qemu.stderr, 'given up')
+        self.assertEqual(self.run_state(qemu), 'postmigrate')
+        self.assertNotIn('RESUME', [event.name for event in qemu.events])
 
 
 if __name__ == '__main__':

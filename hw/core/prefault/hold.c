@@ -61,10 +61,26 @@ static void hold_give_up(void)
                 "state changed while it waited");
 }
 
+/* Is a held start still right?  Somebody may have changed the run state */
+static bool hold_may_start(void)
+{
+    bool may = runstate_check(hold.start_state);
+
+    if (!may) {
+        hold_give_up();
+    }
+    return may;
+}
+
+bool prefault_hold_take(bool ready)
+{
+    prefault_hold_drop();
+    return ready && hold_may_start();
+}
+
 static void hold_release_start(void)
 {
-    if (!runstate_check(hold.start_state)) {
-        hold_give_up();
+    if (!hold_may_start()) {
         return;
     }
     vm_start();

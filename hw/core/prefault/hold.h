@@ -54,6 +54,17 @@ PrefaultHold prefault_hold_drop(void);
 void prefault_hold_release(bool ready);
 
 /**
+ * prefault_hold_take: forget a start that was held, which the caller makes
+ * @ready: the guest's memory is ready
+ *
+ * Context: BQL.
+ *
+ * Returns: true if the guest may be started.  false if its memory is not ready,
+ * or if somebody has changed its run state: that is warned of.
+ */
+bool prefault_hold_take(bool ready);
+
+/**
  * prefault_hold_reset: the machine is being reset
  *
  * A start that waits goes on after the reset, unless the run state had changed

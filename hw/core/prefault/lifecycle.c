@@ -234,21 +234,16 @@ static bool lifecycle_must_wait(Prefault *s)
     return way == PREFAULT_RESTORE_HOLD;
 }
 
-/*
- * Wait for the run inside the call.  Returns false if the guest must not go on:
- * its memory is not ready, or another thread has changed its run state.
- */
+/* Wait for the run inside the call; may the guest go on then? */
 static bool lifecycle_wait(Prefault *s)
 {
-    RunState state = runstate_get();
-
+    prefault_hold(PREFAULT_HOLD_START);
     while (lifecycle_is_awaited()) {
         if (!prefault_run_let_others(s->run)) {
             lifecycle_finish(s, prefault_run_join(s->run));
         }
     }
-    prefault_hold_drop();
-    return prefault_due_is_ready() && runstate_check(state);
+    return prefault_hold_take(prefault_due_is_ready());
 }
 
 bool prefault_hold_start(bool step_pending)

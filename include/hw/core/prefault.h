@@ -32,9 +32,11 @@ void prefault_machine_class_init(ObjectClass *oc);
  * of it.  If memory is not ready yet, this starts the workers; the guest is
  * started from the main loop when they are done.
  *
- * Context: BQL.
+ * Context: BQL; main loop with @step_pending, and the BQL is free meanwhile.
  *
- * Returns: true if the caller must not start the guest now.
+ * Returns: true if the caller must not start the guest now.  With @step_pending
+ * that is so if memory is not ready, or if another thread has changed the run
+ * state.
  */
 bool prefault_hold_start(bool step_pending);
 
