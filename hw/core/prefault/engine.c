@@ -71,7 +71,8 @@ static bool engine_next(EngineWorker *worker, PrefaultChunk *chunk)
         PrefaultCursor *cursor = &engine->cursors[place];
 
         engine_skip_mapped(engine, cursor);
-        if (prefault_plan_next(engine->plan, cursor, chunk)) {
+        if (!engine_stopped(engine) &&
+            prefault_plan_next(engine->plan, cursor, chunk)) {
             return true;
         }
     }

@@ -19,8 +19,8 @@ typedef struct PrefaultRoom PrefaultRoom;
 /**
  * prefault_room_new: nothing is taken yet
  * @backings: the memory to populate, in any order; copied, but not what it
- *            points to.  A huge page of the host may lie in several, and counts
- *            once
+ *            points to.  What lies in several of one side counts once, for
+ *            instance a huge page of the host
  * @nr_backings: number of elements of @backings
  * @all: true: nothing is to be taken unless there is room for all that is left;
  *       false: each piece is taken for which there is room
@@ -73,7 +73,8 @@ bool prefault_room_suffices(PrefaultRoom *room, Error **errp);
  * @room: the room
  * @is_private: which side of it, as in PrefaultBacking
  * @host: host address; nothing is counted for memory outside of all backings
- * @size: bytes, none of them in a backing of another kind
+ * @size: bytes, all of one RAMBlock and of this side; a huge page of the host
+ *        among them may reach into the next backing
  * @cost: set to what prefault_room_end() has to know
  * @errp: as prefault_room_suffices()
  *
