@@ -10,7 +10,6 @@
 #include "hw/core/cpu.h"
 #include "hw/core/prefault-backend.h"
 #include "qapi/error.h"
-#include "qemu/atomic.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
@@ -34,7 +33,7 @@
 typedef struct BackendVcpu {
     CPUState *cpu;
     QemuMutex lock;
-    aligned_int64_t left_alone_until;   /* ns, as get_clock(); atomic */
+    Stat64 left_alone_until;    /* ns, as get_clock() */
 } BackendVcpu;
 
 /*
@@ -164,14 +163,14 @@ static int backend_map_on(BackendVcpu *vcpu, PrefaultVia via,
               : kvm_own_thread_map(vcpu->cpu, generation, gpa, size, mapped);
     bool refuses = !*mapped && prefault_errno_is_of_vcpu(-ret);
 
-    qatomic_set_i64(&vcpu->left_alone_until,
-                    refuses ? get_clock() + LEFT_ALONE_NS : 0);
+    stat64_set(&vcpu->left_alone_until,
+               refuses ? get_clock() + LEFT_ALONE_NS : 0);
     return ret;
 }
 
 static bool backend_is_left_alone(BackendVcpu *vcpu)
 {
-    return qatomic_read_i64(&vcpu->left_alone_until) > get_clock();
+    return stat64_get(&vcpu->left_alone_until) > get_clock();
 }
 
 /* A worker's own vCPU is asked each time: it is the first to map again */

@@ -51,7 +51,7 @@
 #define PREFAULT_COMPAT_VFIO_PCI "vfio-pci"
 #endif
 
-/* A counter without a lock; 11.0 has none, and 64-bit hosts only */
+/* A number without a lock; 11.0 has none, and 64-bit hosts only */
 #if PREFAULT_COMPAT_QEMU >= 1100
 typedef struct Stat64 {
     uint64_t value;
@@ -60,6 +60,11 @@ typedef struct Stat64 {
 static inline void stat64_add(Stat64 *stat, uint64_t value)
 {
     qatomic_add(&stat->value, value);
+}
+
+static inline void stat64_set(Stat64 *stat, uint64_t value)
+{
+    qatomic_set(&stat->value, value);
 }
 
 static inline uint64_t stat64_get(const Stat64 *stat)
