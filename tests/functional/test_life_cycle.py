@@ -79,6 +79,7 @@ class Tracking(Held):
         qemu.wait_text('READY')
         ended()
         self.refilled(qemu)
+        self.settles(qemu, 'mapped')    # the last piece may be on its way
         faults = qemu.sweep()[1]
         print(f'# note: run {done.data}, then {faults} faults')
         self.assertLess(faults, FAULTS)
