@@ -26,7 +26,7 @@ HEAD = ('conversion', 'way', 'KiB', 'conversion, cycles a page',
 Direction = collections.namedtuple('Direction', 'name flags initial')
 DIRECTIONS = (Direction('to shared', 0, 'private'),
               Direction('to private', 16, 'shared'))
-WAYS = (start.OFF, start.Way('prefault=on', 'kvm,prefault=on', '', None))
+WAYS = (start.OFF, start.AS_IT_IS)
 
 # convert, touch: cycles of all pages
 Row = collections.namedtuple('Row', 'direction way pages convert touch')

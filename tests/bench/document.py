@@ -134,9 +134,9 @@ POLICY = re.compile(r'[0-9a-f]+ (\S+)')         # of /proc/self/numa_maps
 def machine_text(machine):
     """One sentence on what was measured on."""
     kernel = machine.read('/proc/sys/kernel/osrelease').strip()
-    version = machine.read('/proc/sys/kernel/version').strip()
     if machine.kind == 'host':
         return host_text(machine, kernel)
+    version = machine.read('/proc/sys/kernel/version').strip()
     npt = machine.read('/sys/module/kvm_amd/parameters/npt').strip()
     return (f'emulated by QEMU (TCG): {monitor.machine_cpus(machine)} CPUs, L1 with '
             f"the {'Debian ' * ('Debian' in version)}kernel {kernel}, kvm-amd "

@@ -18,6 +18,7 @@ from prefaultlib import paths, say
 from prefaultlib.err import Fail, run
 import bed
 import document
+import gnuplot
 import measure
 import memory
 import pictures
@@ -129,7 +130,7 @@ def main():
         return scale.measure(options)
     if options.host and not options.again:
         measure.fit_for(options)
-    pictures.need_tool()
+    gnuplot.need_tool()
     results = (kept if options.again else measured)(options)
     print('', *report.tables(results).values(), report.bars_table(results.bars),
           report.notes(results.bars), sep='\n')

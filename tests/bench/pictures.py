@@ -36,18 +36,21 @@ def slower(histogram):
     return [*points, (max(histogram), SMALLEST)]
 
 
+def shares(title, sweeps):
+    """The panel of several (way's name, bed.Sweep)."""
+    return Panel(title, 'cycles of a first write', 'share of writes that take longer',
+                 [Line(way, WAY_COLORS[way], slower(sweep.histogram), 'fsteps')
+                  for way, sweep in sweeps], 'xy', f'set yrange [{SMALLEST}:1]')
+
+
 def first_writes(rows):
     """How long first writes take, for each kind of memory; with the most workers."""
     workers = max(row.workers for row in rows)
     panels = []
     for kind in dict.fromkeys(row.kind.name for row in rows):
-        lines = [Line(row.way.name, WAY_COLORS[row.way.name],
-                      slower(row.start.sweep.histogram), 'fsteps')
-                 for row in rows if row.kind.name == kind
-                 and (row.way == start.OFF or row.workers == workers)]
-        panels.append(Panel(
-            kind, 'cycles of a first write', 'share of writes that take longer',
-            lines, 'xy', f'set yrange [{SMALLEST}:1]'))
+        panels.append(shares(kind, [
+            (row.way.name, row.start.sweep) for row in rows if row.kind.name == kind
+            and (row.way == start.OFF or row.workers == workers)]))
     return panels
 
 
@@ -123,11 +126,8 @@ def converted(rows):
 
 def behind_a_guest(firsts, plugs, options):
     """What a running guest notices."""
-    writes = Panel(
-        f'first writes to {behind.reach(options)} MiB of 4 KiB pages',
-        'cycles of a first write', 'share of writes that take longer',
-        [Line(one.way, WAY_COLORS[one.way], slower(one.sweep.histogram), 'fsteps')
-         for one in firsts], 'xy', f'set yrange [{SMALLEST}:1]')
+    writes = shares(f'first writes to {behind.reach(options)} MiB of 4 KiB pages',
+                    [(one.way, one.sweep) for one in firsts])
     loop = Panel(
         f'a DIMM of {behind.large(options)} MiB is plugged in at 0',
         'seconds', 'ms for a turn of its loop',
@@ -155,9 +155,6 @@ def all_of(results, options):
     if results.converted:
         found['conversions'] = ('Conversions', converted(results.converted))
     return found
-
-
-need_tool = gnuplot.need_tool
 
 
 def draw(results, options, folder):

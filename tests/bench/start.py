@@ -32,6 +32,8 @@ PREALLOC = Way('prealloc=on', 'kvm', ',prealloc=on,prealloc-threads={}', None)
 IOCTL = Way('the ioctl alone', 'kvm,prefault=on,prefault-threads={}', '',
             NO_POPULATE)
 OURS = Way('prefault=on', 'kvm,prefault=on,prefault-threads={}', '', None)
+# With as many workers as prefault chooses
+AS_IT_IS = Way('prefault=on', 'kvm,prefault=on', '', None)
 # Populates, and cannot map: what prealloc=on can be compared with
 POPULATE = Way('prefault=auto, populate only',
                'kvm,prefault=auto,prefault-threads={}', '', NO_CAPABILITY)

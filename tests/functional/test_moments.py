@@ -147,11 +147,15 @@ class Moments(BedTest):
 
     def debugged(self, prefault='on', inject=SLOW, *extra, **options):
         """A guest with -S and a debugger attached by two FIFOs."""
+        return self.guest(prefault, '-gdb', self.fifos(), *extra,
+                          inject=inject, **options)
+
+    def fifos(self):
+        """A place for a debugger, as QEMU names it; see debugger_says()."""
         self.pipe = self.machine.scratch('gdb')
         self.machine.run('/bin/sh', '-c', f'rm -f {self.pipe}.*; mkfifo '
                          f'{self.pipe}.in {self.pipe}.out')
-        return self.guest(prefault, '-gdb', f'pipe:{self.pipe}', *extra,
-                          inject=inject, **options)
+        return f'pipe:{self.pipe}'
 
     def debugger_says(self, packet):
         self.machine.write(f'{self.pipe}.in',
@@ -184,10 +188,7 @@ class Moments(BedTest):
         """That stops the guest; continuing it prefaults."""
         qemu = self.guest(inject=SLOW)
         qemu.qmp('cont')
-        self.pipe = self.machine.scratch('gdb')
-        self.machine.run('/bin/sh', '-c', f'rm -f {self.pipe}.*; mkfifo '
-                         f'{self.pipe}.in {self.pipe}.out')
-        qemu.hmp(f'gdbserver pipe:{self.pipe}')
+        qemu.hmp(f'gdbserver {self.fifos()}')
         self.until(lambda: self.query(qemu)['status'] == 'cancelled',
                    'stopped')
         since = self.machine.now_ns()
