@@ -8,10 +8,10 @@ from pathlib import Path
 from common import BedTest, RUN_SECONDS, WALKED
 import bed
 
-# The first run takes a few seconds, and so does the second one, which is cut short:
-# it finds all memory present
+# The first run takes a few seconds; so would, after some progress, the one between
+# 'stop' and 'system_reset', which is cut short
 SLOW = ('madvise:MADV_POPULATE_WRITE:count=150:delay-ms=60;'
-        'madvise:MADV_POPULATE_WRITE:from=500:count=40:delay-ms=200')
+        'madvise:MADV_POPULATE_WRITE:when={}:from=100:delay-ms=200')
 
 PAGE = Path(__file__).resolve().parents[2] / 'docs/qmp.md'
 
@@ -47,7 +47,9 @@ class QmpPage(BedTest):
     maxDiff = None
 
     def test_examples(self):
-        self.qemu = self.guest(WALKED, mem='2G', wait=True, inject=SLOW)
+        self.slow = self.trigger()
+        self.qemu = self.guest(WALKED, mem='2G', wait=True,
+                               inject=SLOW.format(self.slow))
         said = messages()
         self.assertGreater(len(said), 30)
         last_ns = 0
@@ -61,6 +63,10 @@ class QmpPage(BedTest):
 
     def command(self, message, expected):
         """Send a command, compare the answer; returns when it was sent."""
+        if message['execute'] == 'stop':
+            self.machine.write(self.slow, '')
+        elif message['execute'] == 'system_reset':
+            self.put_away(self.slow)
         try:
             answer = self.qemu.qmp(message['execute'])
         except bed.QmpError as error:
