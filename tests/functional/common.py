@@ -259,6 +259,10 @@ class BedTest(unittest.TestCase):
         self.addCleanup(self.machine.write, path, now)
         self.machine.write(path, str(value))
 
+    def let_khugepaged_rest(self):
+        """It puts small pages together at any time, which costs their mappings."""
+        self.knob(f'{THP}/khugepaged/scan_sleep_millisecs', 3600000)
+
     def trigger(self):
         """A path for rules with when=: they rest until the machine's write()."""
         BedTest.triggers += 1

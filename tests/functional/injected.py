@@ -17,7 +17,7 @@ import time
 import zlib
 from collections import namedtuple
 
-from common import BedTest, NEXT_TO_NONE, RUN_SECONDS, THP
+from common import BedTest, NEXT_TO_NONE, RUN_SECONDS
 from prefaultlib import paths
 
 SIZE = 64                       # MiB of a guest with ordinary memory
@@ -77,8 +77,7 @@ class InjectedTest(BedTest):
 
     def setUp(self):
         super().setUp()
-        # Huge pages that are made meanwhile are a loss of their own
-        self.knob(f'{THP}/khugepaged/scan_sleep_millisecs', 3600000)
+        self.let_khugepaged_rest()
 
     def up(self, *extra, machine='microvm', more='', **how):
         """A guest with ordinary memory that runs, all mapped.

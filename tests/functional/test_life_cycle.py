@@ -11,10 +11,6 @@ SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
 # Each worker's first call: the run has some seconds in which nothing else happens
 STUCK = 'madvise:MADV_POPULATE_WRITE:count=2:delay-ms=8000'
 
-# Where a migration has read memory before it was populated the host may put small
-# pages together, which KVM then maps anew.  Without mappings there are 128
-FAULTS = 32
-
 
 class Held(BedTest):
 
@@ -68,6 +64,11 @@ class Tracking(Held):
     """While writes are tracked nothing can be mapped in advance, but all can be
     populated; mapped it is when the tracking has ended."""
 
+    def setUp(self):
+        """Where a migration reads memory first, it is populated in small pages."""
+        super().setUp()
+        self.let_khugepaged_rest()
+
     def assert_populated_then_mapped(self, qemu, ended):
         """ended: wait until nothing is tracked any more"""
         done = self.completed(qemu)
@@ -79,10 +80,7 @@ class Tracking(Held):
         qemu.wait_text('READY')
         ended()
         self.refilled(qemu)
-        self.settles(qemu, 'mapped')    # the last piece may be on its way
-        faults = qemu.sweep()[1]
-        print(f'# note: run {done.data}, then {faults} faults')
-        self.assertLess(faults, FAULTS)
+        self.assertEqual(qemu.sweep()[1], 0)
 
     def test_dirty_rate(self):
         """A measurement of a second."""

@@ -45,8 +45,7 @@ class Lost(KeepTest):
 
     def test_split_and_collapsed(self):
         """The host splits huge pages, and khugepaged makes new ones."""
-        # At first it makes none: a pass of its own may come at any time
-        self.knob(f'{THP}/khugepaged/scan_sleep_millisecs', 3600000)
+        self.let_khugepaged_rest()
         qemu = self.vm('on', mib=LITTLE)
         # What is zero Linux gives up when it splits a page: below 1 MiB
         qemu.sweep()
