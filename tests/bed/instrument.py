@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass, field
 
 from prefaultlib import paths
+from prefaultlib.build.qemu import INSTRUMENTED_ENV
 
 from . import artifacts, findings
 
@@ -41,12 +42,14 @@ class Instrument:
 
 INSTRUMENTS = {
     'asan': Instrument('libasan', patience=3, options={
+        **INSTRUMENTED_ENV,
         'ASAN_OPTIONS': f'{COMMON}:detect_leaks=1',
         'LSAN_OPTIONS': 'exitcode=0',
         'UBSAN_OPTIONS': f'{COMMON}:print_stacktrace=1'}),
     # A QEMU that forked goes on, until its child is another program.  A worker that
     # does not return is left behind, on purpose: see docs/design.md
     'tsan': Instrument('libtsan', 'kick.so', 3, {
+        **INSTRUMENTED_ENV,
         'TSAN_OPTIONS': f'{COMMON}:die_after_fork=0:second_deadlock_stack=1'
                         ':report_thread_leaks=0'}),
     'coverage': Instrument(options={'GCOV_PREFIX': FOLDER}),

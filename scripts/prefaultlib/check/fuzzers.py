@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from .. import paths
+from ..build import qemu
 from .programs import bounded
 
 CORPUS = paths.ROOT / 'tests/fuzz/corpus'
@@ -29,7 +30,8 @@ EDGES = re.compile(r'Loaded 1 PC tables \((\d+) PCs\)')
 COVERED = re.compile(r'^#\d+\s+(?:DONE|INITED|pulse)\s+cov: (\d+)', re.M)
 EXECUTED = re.compile(r'^stat::number_of_executed_units: (\d+)', re.M)
 WRITTEN = re.compile(r'Test unit written to (\S+)')
-ENVIRONMENT = {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=0',
+ENVIRONMENT = {**qemu.INSTRUMENTED_ENV,
+               'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=0',
                'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}
 
 

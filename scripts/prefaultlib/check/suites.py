@@ -30,6 +30,7 @@ MIGRATION_TIMEOUT = 3600
 
 # An error has to end the test; a leak check has to happen.
 SANITIZER_ENV = {
+    **qemu.INSTRUMENTED_ENV,
     'ASAN_OPTIONS': 'detect_leaks=1:halt_on_error=1:abort_on_error=0',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
     'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1',
