@@ -6,7 +6,7 @@ From the bottom up:
 paths, err, say, made   where things lie, one-sentence errors, progress, stamps
 assemble    this machine and Debian's packages; upstream's source, our overlay
             and hooks on it
-build       build directories of QEMU and libvirt, and the bed's own Linux
+build       build directories of QEMU and libvirt, and the bed's own KVM
 deb         Debian packages of QEMU and libvirt, and clean Debians
 check       the suites of scripts/check, their results, upstream's own tests
 

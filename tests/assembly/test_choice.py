@@ -71,7 +71,7 @@ class Choice(unittest.TestCase):
             self.assertEqual(needed(functional={'test_start': []}),
                              qemu | {packages.BED})
             self.assertEqual(needed(functional={'test_private': []}),
-                             qemu | {packages.BED, packages.LINUX})
+                             qemu | {packages.BED, packages.KVM})
 
 
     def test_meson_knows_the_suites(self):
@@ -104,7 +104,7 @@ class Order(unittest.TestCase):
                            ('private2', "BED = {'private': True}\n"),
                            ('virt', "BED = {'libvirt': True}\n"),
                            ('hold', ''),
-                           ('needy', "A, B = 1, 2\nNEEDS = ('linux',)\n")):
+                           ('needy', "A, B = 1, 2\nNEEDS = ('kvm',)\n")):
             path = paths.ROOT / f'tests/functional/test_{name}.py'
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f'import os\n{text}')
@@ -145,8 +145,8 @@ class Order(unittest.TestCase):
         self.assertEqual(taken, [private, plain, virt, None])
 
     def test_needs(self):
-        for name, needs in (('plain', set()), ('private', {'linux'}),
-                            ('virt', {'libvirt'}), ('needy', {'linux'})):
+        for name, needs in (('plain', set()), ('private', {'kvm'}),
+                            ('virt', {'libvirt'}), ('needy', {'kvm'})):
             self.assertEqual(functional.needs({f'test_{name}': []}), needs)
 
 

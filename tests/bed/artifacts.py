@@ -2,8 +2,8 @@
 """What the bed needs on disk, made once and made again when an input changes.
 
 programs()   our own test programs, compiled with the host's gcc
-kernel()     L1's Linux image and its modules: a Debian package's, or built
-             from Debian's source where it has to know guest_memfd
+kernel()     L1's Linux image and its modules: a Debian package's, KVM built anew
+             where it has to know guest_memfd
 initramfs()  busybox, the programs, QEMU with its libraries, firmware, tools
 ovmf()       UEFI firmware, from a Debian package
 
@@ -28,11 +28,12 @@ from prefaultlib.build import qemu as builds
 
 TESTS = paths.ROOT / 'tests'
 
-# Of linux.bed_series()
-KERNEL_PACKAGE = r'linux-image-{}\.[0-9.]+\+deb\d+-cloud-amd64'
 MODULES = ('kvm-amd',)          # loaded at boot, unless kernel() is told others
 # For BedMachine.load()
-MODULES_EXTRA = ('loop', 'vfio-pci', 'vfio-iommu-type1', 'virtio-blk')
+MODULES_EXTRA = ('hwpoison-inject', 'loop', 'vfio-pci', 'vfio-iommu-type1',
+                 'virtio-blk')
+# Of tests/module, where KVM has private memory
+MODULES_PRIVATE = ('implicit', 'private-pfn')
 # Those that the host has; see Machine.tool()
 TOOLS = ('chrt', 'mke2fs', 'setpriv')
 FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
@@ -163,36 +164,35 @@ def kernel(private=False, loaded=MODULES):
 
     Modules at the top are loaded at boot, in order; BedMachine.load() has the
     others.
-    private: the one with guest_memfd and tests/module
+    private: KVM has guest_memfd, and tests/module is there
     loaded:  names of modules, with all they need
     """
-    if private:
-        return private_kernel()
+    extra = MODULES_EXTRA + (MODULES_PRIVATE if private else ())
+    ours = private_kvm() if private else None
     series = linux.bed_series()
-    pattern = KERNEL_PACKAGE.format(re.escape(series))
+    pattern = linux.IMAGE.format(re.escape(series))
     with made.locked(paths.BED / 'lock'):
         tree = package(f'kernel-{series}', pattern, linux.SUITES)
     images = list(tree.glob('boot/vmlinuz-*'))
     if not images:
         skip(f'{pattern} holds no kernel', f'remove {tree}')
     modules = {}
-    for folder, names in (('', loaded), ('extra/', MODULES_EXTRA)):
-        for i, path in enumerate(module_order(tree, names)):
+    for folder, names in (('', loaded), ('extra/', extra)):
+        for i, path in enumerate(module_order(tree, names, ours)):
             name = path.name.split('.')[0]
             modules[f'/modules/{folder}{i:02d}-{name}.ko'] = path
     return images[0], modules
 
 
-def private_kernel():
-    """kernel() of a bed with private memory."""
-    built = linux.Linux()
+def private_kvm():
+    """The folder of the modules of a bed with private memory."""
+    built = linux.PrivateKvm()
     try:
         built.build()
     except err.Fail as fail:
-        skip(f'no kernel with guest_memfd: {fail}',
+        skip(f'no KVM with guest_memfd: {fail}',
              'it needs the network once, and scripts/setup')
-    return built.image, {f'/modules/extra/{path.name}': path
-                         for path in sorted(built.modules.glob('*.ko'))}
+    return built.modules
 
 
 def ovmf():
@@ -221,12 +221,17 @@ def package(name, pattern, suites):
     return tree
 
 
-def module_order(tree, names):
-    """The modules of the names and all they depend on, dependencies first."""
+def module_order(tree, names, ours=None):
+    """The modules of the names and all they depend on, dependencies first.
+
+    ours: a folder of modules that take the place of those in the package's tree
+    """
     # Later packages have them below /usr
     files = {re.sub(r'\.ko(\.xz|\.gz)?$', '', path.name).replace('-', '_'):
              path for top in ('lib', 'usr/lib')
              for path in tree.glob(f'{top}/modules/*/kernel/**/*.ko*')}
+    files |= {path.stem.replace('-', '_'): path
+              for path in (ours.glob('*.ko') if ours else ())}
     order = []
 
     def visit(name):

@@ -67,7 +67,7 @@ class IntelMachine(Knobs, Emulated, Machine):
 
     mem:     L1's memory in MiB
     eptad:   EPT has accessed and dirty bits
-    private: with a kernel of our own build, as BedMachine
+    private: with a KVM of our own build, as BedMachine
     linux:   a Linux to run as a guest is there, see linuxfiles
     """
 

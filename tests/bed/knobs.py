@@ -90,6 +90,7 @@ class Knobs:
 
         L1 never uses this page again.
         """
+        self.load('hwpoison_inject')
         try:
             self.write(POISON, f'{pfn:#x}')
         except OSError as error:

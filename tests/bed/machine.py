@@ -234,9 +234,9 @@ class BedMachine(Knobs, Emulated, Machine):
               emulated instructions (1 ns each)
     uefi:     OVMF is among the firmware, and L0 can run it
     vfio:     a PCI device, at VFIO_DEVICE, can be assigned to a guest
-    private:  a kernel of our own build, which has guest_memfd,
-              KVM_X86_SW_PROTECTED_VM and tests/module, and none of Debian's
-              modules; building it takes minutes, once
+    private:  a KVM of our own build, which has guest_memfd and
+              KVM_X86_SW_PROTECTED_VM, and tests/module; building it takes a
+              minute, once
     libvirt:  with libvirt, see libvirt.Libvirt: True, or 'pristine'
     linux:    a Linux to run as a guest is there, see linuxfiles
     apparmor: profiles of libvirt's are loaded, see apparmorfiles and confined()

@@ -74,19 +74,20 @@ def check_sudo(missing):
                    f'apt-get ({said[-1]}): {remedy}')
 
 
-def fetch(pattern, suites=SUITES):
+def fetch(pattern, suites=SUITES, again=False):
     """Return the path of a .deb in the cache, downloaded if need be.
 
     @pattern: regular expression that has to match the whole package name;
               of several packages the newest version is taken
     @suites:  Debian suites, searched in this order; the first that has a
               match wins
+    @again:   even if it was fetched once: there may be something later
 
     A package fetched once is taken from the cache and needs no network; one
     in the folder that the user named (paths.sources()) is used where it lies.
     """
     folder = paths.CACHE / 'debs'
-    for place in (folder, paths.sources()):
+    for place in (folder, paths.sources()) if not again else ():
         there = [p for p in (place.glob('*.deb') if place else ())
                  if re.fullmatch(pattern, p.name.split('_')[0])]
         if there:

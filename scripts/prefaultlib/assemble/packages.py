@@ -16,7 +16,7 @@ BUILD = 'to build QEMU'
 MODEL = 'to search the models of races'
 BED = 'for the test bed'
 INTEL = "for Intel's test bed"
-LINUX = "for the bed's own Linux"
+KVM = "for the bed's own KVM"
 UPSTREAM = "for QEMU's own tests"
 LIBVIRT = 'to build libvirt'
 FUZZ = 'to build fuzzers'
@@ -36,7 +36,7 @@ PACKAGES = {
     BED: 'busybox-static cpio kmod e2fsprogs util-linux seabios '
          'qemu-system-data',
     INTEL: 'bochs bochs-term bochsbios vgabios grub-pc-bin xorriso',
-    LINUX: 'bc libelf-dev perl',
+    KVM: 'libelf-dev',
     UPSTREAM: 'ipxe-qemu',
     LIBVIRT: 'libnl-3-dev libnl-route-3-dev libjson-c-dev libgnutls28-dev '
              'libtirpc-dev libxml2-dev libxml2-utils xsltproc',

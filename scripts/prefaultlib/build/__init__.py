@@ -5,5 +5,5 @@ directory       a build directory: configured once, then ninja does the work
 qemu, libvirt   the build directories of each, a line for each variant
 variants        all of them by their names
 editor          compile_commands.json with the checkout's own files
-linux           the Linux of a bed with private memory
+linux           the KVM of a bed with private memory
 """

@@ -49,7 +49,7 @@ STARTS_PROGRAMS = ('edges', 'injected_running', 'life_cycle', 'memory_map',
                    'private_refused', 'restore', 'vcpu_states')
 
 # What has to be built for an option of a bed, of suites.BED_PARTS
-BED_NEEDS = {('private', True): 'linux', ('libvirt', True): 'libvirt',
+BED_NEEDS = {('private', True): 'kvm', ('libvirt', True): 'libvirt',
              ('libvirt', 'pristine'): 'libvirt-pristine'}
 
 

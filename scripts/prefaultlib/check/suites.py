@@ -244,7 +244,7 @@ def prepare(needs, options):
 
 
 QEMU_PACKAGES = (packages.SOURCE, packages.BUILD)
-BED_PARTS = {'linux': lambda: linux.Linux().build(),
+BED_PARTS = {'kvm': lambda: linux.PrivateKvm().build(),
              'libvirt': partial(installed, 'libvirt'),
              'libvirt-pristine': partial(installed, 'libvirt-pristine')}
 # Built for --long only: it takes minutes, for one file of tests
@@ -255,7 +255,7 @@ def bed_packages(chosen):
     """What the chosen functional tests need."""
     needs = functional.needs(chosen)
     return (*QEMU_PACKAGES, packages.BED,
-            *([packages.LINUX] if 'linux' in needs else []),
+            *([packages.KVM] if 'kvm' in needs else []),
             *([packages.LIBVIRT] if needs & {'libvirt', 'libvirt-pristine'}
               else []))
 
@@ -299,7 +299,7 @@ ROWS = (
           needs='the test bed, or with --host a KVM that can prefault',
           files=partial(functional.names, 'functional')),
     Suite('intel', "our QEMU on Intel's nested paging, emulated", intel,
-          lambda _: (*QEMU_PACKAGES, packages.BED, packages.INTEL),
+          lambda _: (*QEMU_PACKAGES, packages.BED, packages.KVM, packages.INTEL),
           '2 min, 2 GiB, 2 GiB of disk', needs="Intel's test bed",
           files=partial(functional.names, 'intel')),
     Suite('later-linux', 'some of them on Linux 6.18; only if named',
