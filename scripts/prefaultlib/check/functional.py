@@ -40,10 +40,12 @@ WATCHED = {
     'asan': ('test_life_cycle', 'test_plugged', 'test_request'),
     'tsan': ('test_background', 'test_plugged', 'test_request'),
 }
-# By the beginning of their names.  They do not watch QEMUs that are not ours or cannot
-# be told where to write (in a profile, of libvirt), and tests that look at times
-NOT_WATCHED = ('aarch64', 'apparmor', 'bare', 'bed', 'follow_talk', 'hold', 'installed',
-               'libvirt', 'packaged', 'unpatched')
+# By the beginning of their names.  QEMUs that are not ours, are compared with such a
+# one, or cannot be told where to write (in a profile, of libvirt)
+ELSEWHERE = ('aarch64', 'apparmor', 'bare', 'bed', 'installed', 'libvirt', 'packaged',
+             'unpatched')
+# A sanitizer takes its time
+TIMED = ('follow_talk', 'hold')
 # With TSan a QEMU does not start programs: its child never gets that far
 STARTS_PROGRAMS = ('edges', 'injected_running', 'life_cycle', 'memory_map',
                    'private_refused', 'restore', 'vcpu_states')
@@ -94,7 +96,16 @@ def watched(variant, everything):
     """{name: ()} of what runs with a sanitizer: some files, or all that can."""
     if not everything:
         return dict.fromkeys(WATCHED[variant], ())
-    out = NOT_WATCHED + (STARTS_PROGRAMS if variant == 'tsan' else ())
+    return without(ELSEWHERE + TIMED + (STARTS_PROGRAMS if variant == 'tsan' else ()))
+
+
+def counted():
+    """{name: ()} of what runs with a QEMU that counts lines."""
+    return without(ELSEWHERE)
+
+
+def without(out):
+    """{name: ()} of all files but those whose names begin so."""
     return {name: () for name in names('functional')
             if not name.removeprefix('test_').startswith(out)}
 

@@ -120,8 +120,9 @@ def coverage(results, options, chosen):
         c_programs(results, folder, programs_of(qemu.QTESTS, None), QTEST_TIMEOUT,
                    dict(os.environ, QTEST_QEMU_BINARY=str(
                        folder / 'qemu-system-x86_64')))
-    prepare(functional.needs(chosen), options)
-    functional.run(results, 'functional', chosen, options.require_bed,
+    files = chosen or functional.counted()
+    prepare(functional.needs(files), options)
+    functional.run(results, 'functional', files, options.require_bed,
                    functional.SIDE_BY_SIDE, 'coverage',
                    {'PREFAULT_BED_VARIANT': 'coverage'})
     coverage_of.report(results, folder, chosen)
