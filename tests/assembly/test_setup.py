@@ -546,6 +546,33 @@ class TestDebs(AssemblyTest):
         self.patch('prefaultlib.paths.CACHE', self.cache)
         self.assertEqual(debs.fetch('th.ng').name, 'thing_1.10_all.deb')
 
+    def test_of_one_version(self):
+        self.write('cache/debs/thing_1_all.deb', '')
+        self.write('cache/debs/thing_2_all.deb', '')
+        self.patch('prefaultlib.paths.CACHE', self.cache)
+        self.assertEqual(debs.fetch('thing', version='1').name, 'thing_1_all.deb')
+        with self.no_index(), self.assertRaisesRegex(Fail, "'thing' of version 3 "):
+            debs.fetch('thing', ('sid',), '3')
+
+    def test_later_than_the_cache(self):
+        """What is there already is not fetched again."""
+        self.write('cache/debs/thing_1_all.deb', '')
+        self.patch('prefaultlib.paths.CACHE', self.cache)
+        for version in '1', '2':
+            with mock.patch('prefaultlib.assemble.debs._search',
+                            return_value=[('thing', version)]), \
+                    mock.patch('prefaultlib.assemble.debs._download') as download:
+                deb = debs.fetch('thing', ('sid',), later=True)
+            if version == '1':
+                download.assert_not_called()
+                self.assertEqual(deb.name, 'thing_1_all.deb')
+            else:
+                self.assertEqual(deb, download.return_value)
+
+    def no_index(self):
+        """No suite can be looked at."""
+        return mock.patch('prefaultlib.assemble.debs.apt', side_effect=Fail('no index'))
+
     def test_folder_of_the_user(self):
         """Needs no network, and nothing is removed from it."""
         self.patch('prefaultlib.paths.CACHE', self.cache)
@@ -559,9 +586,7 @@ class TestDebs(AssemblyTest):
 
     def test_no_network(self):
         self.patch('prefaultlib.paths.CACHE', self.cache)
-        self.patch('prefaultlib.assemble.debs.apt',
-                   mock.Mock(side_effect=Fail('no index')))
-        with self.assertRaisesRegex(Fail, "no package matches 'thing'"):
+        with self.no_index(), self.assertRaisesRegex(Fail, "no package matches 'thing'"):
             debs.fetch('thing', ('sid',))
 
 

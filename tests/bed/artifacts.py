@@ -32,7 +32,7 @@ MODULES = ('kvm-amd',)          # loaded at boot, unless kernel() is told others
 # For BedMachine.load()
 MODULES_EXTRA = ('hwpoison-inject', 'loop', 'vfio-pci', 'vfio-iommu-type1',
                  'virtio-blk')
-# Of tests/module, where KVM has private memory
+# More for a bed with private memory, of tests/module
 MODULES_PRIVATE = ('implicit', 'private-pfn')
 # Those that the host has; see Machine.tool()
 TOOLS = ('chrt', 'mke2fs', 'setpriv')
@@ -167,15 +167,19 @@ def kernel(private=False, loaded=MODULES):
     private: KVM has guest_memfd, and tests/module is there
     loaded:  names of modules, with all they need
     """
-    extra = MODULES_EXTRA + (MODULES_PRIVATE if private else ())
-    ours = private_kvm() if private else None
-    series = linux.bed_series()
-    pattern = linux.IMAGE.format(re.escape(series))
+    extra, ours = MODULES_EXTRA, None
     with made.locked(paths.BED / 'lock'):
-        tree = package(f'kernel-{series}', pattern, linux.SUITES)
+        if private:
+            kvm = private_kvm()
+            deb, ours = kvm.image, kvm.modules
+            extra += MODULES_PRIVATE
+        else:
+            series = re.escape(linux.bed_series())
+            deb = fetched('kernel', linux.IMAGE.format(series), linux.SUITES)
+        tree = unpacked(deb.name.split('_')[0], deb)
     images = list(tree.glob('boot/vmlinuz-*'))
     if not images:
-        skip(f'{pattern} holds no kernel', f'remove {tree}')
+        skip(f'{deb} holds no kernel', f'remove {tree}')
     modules = {}
     for folder, names in (('', loaded), ('extra/', extra)):
         for i, path in enumerate(module_order(tree, names, ours)):
@@ -185,14 +189,14 @@ def kernel(private=False, loaded=MODULES):
 
 
 def private_kvm():
-    """The folder of the modules of a bed with private memory."""
+    """The PrivateKvm of a bed with private memory, built."""
     built = linux.PrivateKvm()
     try:
         built.build()
     except err.Fail as fail:
         skip(f'no KVM with guest_memfd: {fail}',
              'it needs the network once, and scripts/setup')
-    return built.modules
+    return built
 
 
 def ovmf():
@@ -207,10 +211,19 @@ def ovmf():
 
 def package(name, pattern, suites):
     """The folder of the name below build/bed with a Debian package's files."""
+    return unpacked(name, fetched(name, pattern, suites))
+
+
+def fetched(name, pattern, suites):
+    """A Debian package; @name: what it is to the bed."""
     try:
-        deb = debs.fetch(pattern, suites)
+        return debs.fetch(pattern, suites)
     except err.Fail as fail:
-        skip(f'no {name} for the bed: {fail}', 'it needs the network once')
+        return skip(f'no {name} for the bed: {fail}', 'it needs the network once')
+
+
+def unpacked(name, deb):
+    """The folder of the name below build/bed with a package's files."""
     tree = paths.BED / name
 
     def unpack():

@@ -155,7 +155,8 @@ def without_symbols(path):
 
     For each of its functions the kernel goes through all of them: 10 s.
     """
-    copy = paths.BED / 'intel' / path.name.removesuffix('.xz')
+    copy = (paths.BED / 'intel' / made.digest([], [path])[:8]
+            / path.name.removesuffix('.xz'))
     copy.parent.mkdir(parents=True, exist_ok=True)
 
     def make():

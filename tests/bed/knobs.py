@@ -2,7 +2,7 @@
 """What a test does to L1's kernel itself: modules and poisoned pages.
 
 Page frames are named by their number (PFN), memory by bytes.  tests/module
-describes the modules; only a bed with private memory has them.
+describes the modules that only a bed with private memory has.
 """
 import errno
 import re
@@ -15,6 +15,13 @@ PFN = (1 << 55) - 1
 HWPOISON = 1 << 19              # of a word of /proc/kpageflags
 PARAMETERS = '/sys/module/{}/parameters/{}'
 POISON = '/sys/kernel/debug/hwpoison/corrupt-pfn'
+
+# The module $0, whose file has the name $1; in order, each has what it needs
+LOAD = '''test -d /sys/module/$0 || insmod /modules/extra/*-$1.ko 2>/dev/null && exit
+for module in /modules/extra/*; do
+    insmod $module 2>/dev/null
+done
+test -d /sys/module/$0'''
 
 # Size and path of each guest_memfd of the process $1
 GUEST_MEMFDS = '''for fd in /proc/$1/fd/*; do
@@ -30,9 +37,8 @@ class Knobs:
     def load(self, module):
         """Load a module of artifacts.MODULES_EXTRA or tests/module, and what
         it needs."""
-        code, _, said = self.run('/bin/sh', '-c', 'for m in /modules/extra/*; '
-                                 'do insmod $m 2>/dev/null; done; '
-                                 f'test -d /sys/module/{module}')
+        code, _, said = self.run('/bin/sh', '-c', LOAD, module,
+                                 module.replace('_', '?'))
         if code:
             raise BedError(f'no module {module}: {said}')
 

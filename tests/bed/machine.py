@@ -291,7 +291,7 @@ class BedMachine(Knobs, Emulated, Machine):
                 '-monitor', 'none', '-serial', f'file:{self.console}',
                 '-kernel', image, '-initrd', root,
                 '-append', 'console=ttyS0 panic=-1 quiet kvm_amd.npt=1 '
-                'init_on_alloc=0 intel_iommu=on AGENT=/dev/vport0p1 '
+                'intel_iommu=on AGENT=/dev/vport0p1 '
                 + instrument.kernel_arguments(),
                 '-chardev', f'socket,id=agent,fd={agent_fd}',
                 '-device', 'virtio-serial-pci',

@@ -57,6 +57,14 @@ class KeepTest(ResourceTest):
               f'{SIZE} MiB, {seconds} s')
         return faults
 
+    def sweeps_until(self, qemu, condition, what):
+        """The guest writes all of it until the condition holds."""
+        def swept():
+            if not condition():
+                qemu.sweep()
+            return condition()
+        self.until(swept, what)
+
     def merge_all(self, qemu):
         """KSM looks at all of it; returns the pages that it has merged."""
         self.knob(f'{KSM}/pages_to_scan', 100000)

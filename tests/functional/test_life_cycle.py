@@ -11,6 +11,9 @@ SLOW = 'madvise:MADV_POPULATE_WRITE:delay-ms=60'
 # Each worker's first call: the run has some seconds in which nothing else happens
 STUCK = 'madvise:MADV_POPULATE_WRITE:count=2:delay-ms=8000'
 
+# While khugepaged works; without mappings there are 128
+FAULTS = 32
+
 
 class Held(BedTest):
 
@@ -67,7 +70,8 @@ class Tracking(Held):
     def setUp(self):
         """Where a migration reads memory first, it is populated in small pages."""
         super().setUp()
-        self.let_khugepaged_rest()
+        if self.machine.kind == 'bed':
+            self.let_khugepaged_rest()
 
     def assert_populated_then_mapped(self, qemu, ended):
         """ended: wait until nothing is tracked any more"""
@@ -80,7 +84,8 @@ class Tracking(Held):
         qemu.wait_text('READY')
         ended()
         self.refilled(qemu)
-        self.assertEqual(qemu.sweep()[1], 0)
+        self.assertLessEqual(qemu.sweep()[1],
+                             0 if self.machine.kind == 'bed' else FAULTS)
 
     def test_dirty_rate(self):
         """A measurement of a second."""

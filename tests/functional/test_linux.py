@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel of a bed with private memory: what the tests need of it.
+"""KVM and the modules of a bed with private memory: what the tests need of them.
 
 As in test_bed, without prefault: what is shown is that the bed can do harm.
 """
@@ -32,7 +32,7 @@ def tearDownModule():
 
 
 class TestLinux(unittest.TestCase):
-    """One test for each thing that Debian's own kernel does not have."""
+    """One test for each thing that they, or the kernel, have to have."""
 
     def setUp(self):
         self.machine = bed.shared(private=True)

@@ -178,7 +178,7 @@ class Retention(BedTest):
         has write-protected all."""
         cancel = self.migrate_nowhere(qemu)
         self.until(lambda: qemu.qmp('query-migrate').value.get('ram', {}).get(
-            'transferred'), 'migrating')
+            'normal'), 'the first page sent')
         result = meanwhile()
         cancel()
         self.refilled(qemu)

@@ -16,6 +16,7 @@ GUEST = 256                     # MiB of guest memory
 SMALL = 128                     # where each page of 4 KiB takes its time
 STEPS = (range(17) if os.environ.get('PREFAULT_LONG')
          else (0, 1, 3, 4, 6, 16))
+ENOUGH = 6                      # below, it depends on what QEMU takes meanwhile
 ANSWER_MS = 1000                # of QMP: emulated, and beside other work
 
 
@@ -79,10 +80,8 @@ class Sweep(RoomTest):
                     default=None)
         print(f'# note: {what}: {outcomes}')
         print(f'# note: {what}: the first that completes: +{first} MiB')
-        self.assertIsNotNone(first)
-        self.assertLessEqual(first, 6)
         self.assertTrue(all(how == 'completed' for n, how in outcomes.items()
-                            if n >= first))
+                            if n >= ENOUGH))
 
     def test_small_pages(self):
         self.knob(f'{THP}/enabled', 'never')

@@ -74,35 +74,41 @@ def check_sudo(missing):
                    f'apt-get ({said[-1]}): {remedy}')
 
 
-def fetch(pattern, suites=SUITES, again=False):
+def fetch(pattern, suites=SUITES, version=None, later=False):
     """Return the path of a .deb in the cache, downloaded if need be.
 
     @pattern: regular expression that has to match the whole package name;
               of several packages the newest version is taken
     @suites:  Debian suites, searched in this order; the first that has a
               match wins
-    @again:   even if it was fetched once: there may be something later
+    @version: of this version only
+    @later:   what the suites have now, whatever was fetched before
 
     A package fetched once is taken from the cache and needs no network; one
     in the folder that the user named (paths.sources()) is used where it lies.
     """
     folder = paths.CACHE / 'debs'
-    for place in (folder, paths.sources()) if not again else ():
+    for place in (folder, paths.sources()) if not later else ():
         there = [p for p in (place.glob('*.deb') if place else ())
-                 if re.fullmatch(pattern, p.name.split('_')[0])]
+                 if re.fullmatch(pattern, p.name.split('_')[0])
+                 and version in (None, p.name.split('_')[1])]
         if there:
             return newest(there, lambda p: p.name.split('_')[1])
     system.need_debian(f"the package '{pattern}' is fetched")
     found = []
     for suite in suites:
-        found = _search(pattern, suite)
+        found = [one for one in _search(pattern, suite) if version in (None, one[1])]
         if found:
             break
     if not found:
-        raise Fail(f"no package matches '{pattern}' in the suites "
+        of = f' of version {version}' if version else ''
+        raise Fail(f"no package matches '{pattern}'{of} in the suites "
                    f"{', '.join(suites)}: check the network and the "
                    'Debian mirror, then run this again')
     name, version = newest(found, lambda f: f[1])
+    there = list(folder.glob(f'{name}_{version}_*.deb'))
+    if there:
+        return there[0]
     say.step(f'fetching {name} {version} from {suite}')
     return _download(name, version, suite, folder)
 

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Linux of the beds: Debian's kernel, for private memory with a KVM of our own build.
+"""The Linux of the beds: Debian's; for private memory with a KVM of our own build.
 
 The only guests with guest_memfd that need no hardware are KVM_X86_SW_PROTECTED_VM,
 which Debian leaves out.  So KVM's modules, and those of tests/module, are built with
-it, from Debian's linux-source and against the headers of the kernel that beds boot.
+it, from Debian's linux-source and against the headers of the kernel that is booted.
 
-Guarantees: built once for each kernel, compiler and change of tests/module; what was
-interrupted starts afresh.  The results are in the download cache, too, for other
-checkouts.
+Guarantees: built once for each kernel, compiler, and change of tests/module or of this
+file; what was interrupted starts afresh.  The results are in the download cache, too,
+for other checkouts.
 """
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from ctypes.util import find_library
 from pathlib import Path
 
 from .. import made, paths, say
@@ -47,16 +49,18 @@ SETTINGS = [*(f'CONFIG_{name}=y' for name in OPTIONS), f'KCFLAGS={FLAGS}',
 WANTED = ('*/arch/x86/kvm/*', '*/virt/*')
 KVM = 'arch/x86/kvm'
 
-# What the build runs or includes, and the package that has it
+# What the build runs, and the package that has it
 PROGRAMS = {'make': 'make', 'gcc': 'gcc', 'xz': 'xz-utils'}
-LIBRARY = 'gelf.h', 'libelf-dev'        # for objtool, which is Debian's
-STEPS = 66              # about; each prints a line
+# Debian's objtool takes it; its own package has another name on Debian 13
+LIBRARY = 'elf', 'libelf-dev'
+STEPS = 60              # about; each prints a line
 STEP = re.compile(r'  [A-Z]+ ')
 
 
 class PrivateKvm:
     """KVM with private memory, for one series' kernel, below build/bed.
 
+    image:   package of the kernel that it is for, once built
     modules: folder with the .ko of KVM and of tests/module, and nothing else
     """
 
@@ -64,82 +68,93 @@ class PrivateKvm:
         """@series: default bed_series()"""
         self.series = series or bed_series()
         self.folder = paths.BED / f'kvm-{self.series}'
+        self.image = None
         self.modules = self.folder / 'made'
         self._tree = self.folder / 'tree'
         self._log = paths.LOGS / f'kvm-{self.series}.log'
 
     def build(self):
         """Build it, unless it is there.  Fail if something is missing."""
-        packages = self._packages()
+        self.image, *others = self._packages()
         sources = sorted(MODULES.glob('*'))
-        key = made.digest(sources, [*SETTINGS, compiler(), packages[0].name,
-                                    *(path.name for path in sources)])
+        key = made.digest([*sources, __file__], [
+            compiler(), self.image.name, *(path.name for path in sources)])
         kept = paths.CACHE / f'kvm-{self.series}-{key[:16]}'
 
         def make():
             shutil.rmtree(self.modules, ignore_errors=True)
-            if not kept.exists():
-                whole = kept.with_name(f'{kept.name}.partial')
-                shutil.rmtree(whole, ignore_errors=True)
-                whole.mkdir()
-                self._build(packages, sources, whole)
-                whole.replace(kept)
-            shutil.copytree(kept, self.modules)
+            if kept.exists():
+                shutil.copytree(kept, self.modules)
+                return
+            self._build(others, sources)
+            keep(self.modules, kept)
 
         made.ensure(self.modules, key, make)
 
     def _packages(self):
         """Of one version: the image, what is built against it, KVM's source.
 
-        Beside what is in the cache the archive may have something later only.
+        The archive may have what belongs to a later image than that of the cache only.
         """
+        pattern = IMAGE.format(re.escape(self.series))
+        image = debs.fetch(pattern, SUITES)
         try:
-            return self._one_version()
+            return self._of_image(image)
         except Fail:
-            return self._one_version(again=True)
+            try:
+                later = debs.fetch(pattern, SUITES, later=True)
+            except Fail:
+                later = image
+            if later.name == image.name:
+                raise
+            return self._of_image(later)
 
-    def _one_version(self, again=False):
-        image = debs.fetch(IMAGE.format(re.escape(self.series)), SUITES, again)
+    def _of_image(self, image):
         name, version = image.name.split('_')[:2]
         release = name.removeprefix('linux-image-').removesuffix(f'-{FLAVOUR}')
-        found = [image]
-        for pattern, which in ((HEADERS, release), (COMMON, release),
-                               (KBUILD, release), (SOURCE, self.series)):
-            found.append(debs.fetch(pattern.format(re.escape(which)), SUITES, again))
-            if found[-1].name.split('_')[1] != version:
-                raise Fail(f'{found[-1].name} is not of the version of {image.name}: '
-                           f'remove both from {image.parent}, then run this again')
-        return found
+        names = (HEADERS.format(release), COMMON.format(release),
+                 KBUILD.format(release), SOURCE.format(self.series))
+        return [image, *(debs.fetch(re.sub(r'[.+]', r'\\\g<0>', one), SUITES, version)
+                         for one in names)]
 
-    def _build(self, packages, sources, target):
-        """Put modules in the folder @target."""
+    def _build(self, packages, sources):
+        """Make the folder of modules."""
         check_tools()
         check_disk(self.folder, DISK_NEEDED)
         say.step(f'building KVM of Linux {self.series} with private memory, about a '
                  'minute')
         shutil.rmtree(self._tree, ignore_errors=True)
-        for deb in packages[1:]:
+        for deb in packages:
             debs.unpack(deb, self._tree)
-        folder = self._tree / 'usr/src'
-        common = next(folder.glob('linux-headers-*-common'))
-        self._run(['tar', '-x', '-I', 'xz -T0', '-f', next(folder.glob('*.tar.xz')),
+        common = self._only('linux-headers-*-common')
+        self._run(['tar', '-x', '-I', 'xz -T0', '-f', self._only('*.tar.xz'),
                    '-C', common, '--strip-components=1', '--wildcards', *WANTED])
         ours = self._tree / 'module'
         ours.mkdir()
         for path in sources:
             shutil.copy(path, ours)
-        make = self._make(next(folder.glob(f'linux-headers-*-{FLAVOUR}')), common)
+        make = self._make(self._only(f'linux-headers-*-{FLAVOUR}'), common)
         bar = say.Bar(f'KVM {self.series}')
         self._run([*make, f'M={common / KVM}'], bar)
         bar.done()
         self._run([*make, f'M={ours}'])
+        self.modules.mkdir()
         for path in *(common / KVM).glob('*.ko'), *ours.glob('*.ko'):
-            shutil.copy(path, target)
+            shutil.copy(path, self.modules)
         shutil.rmtree(self._tree)
 
+    def _only(self, pattern):
+        """What the packages have there by this pattern."""
+        found = list((self._tree / 'usr/src').glob(pattern))
+        if len(found) != 1:
+            raise Fail(f"Debian's packages of Linux {self.series} have {len(found)} of "
+                       f'usr/src/{pattern}: choose another series with '
+                       'PREFAULT_BED_LINUX')
+        return found[0]
+
     def _make(self, headers, common):
-        """make for the modules of a folder.  Debian's Makefile of the headers names the
-        place where they are installed."""
+        """make for the modules of a folder.  The headers' own Makefile would look where
+        they are installed, so it is that of the common ones."""
         return ['make', f'-j{os.cpu_count()}', '-C', headers, '-f', common / 'Makefile',
                 'CC=ccache gcc' if shutil.which('ccache') else 'CC=gcc', *SETTINGS,
                 'modules']
@@ -170,14 +185,24 @@ def bed_series():
     return os.environ.get('PREFAULT_BED_LINUX') or SERIES
 
 
+def keep(folder, kept):
+    """Copy a folder to the cache, whole or not at all; others may do so, too."""
+    paths.CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=paths.CACHE) as scratch:
+        whole = shutil.copytree(folder, Path(scratch) / 'whole')
+        try:
+            whole.rename(kept)
+        except OSError:
+            if not kept.exists():
+                raise
+
+
 def check_tools():
     """Fail naming the packages that the build would miss."""
     missing = [package for name, package in PROGRAMS.items()
                if not shutil.which(name)]
-    header, package = LIBRARY
-    if not any((Path(folder) / header).exists()
-               for folder in ('/usr/include', '/usr/local/include')):
-        missing.append(package)
+    library, package = LIBRARY
+    missing += [] if find_library(library) else [package]
     if missing:
         raise Fail('to build KVM these packages are missing: '
                    f"{' '.join(missing)}: run scripts/setup")

@@ -96,23 +96,23 @@ def watched(variant, everything):
     """{name: ()} of what runs with a sanitizer: some files, or all that can."""
     if not everything:
         return dict.fromkeys(WATCHED[variant], ())
-    return without(ELSEWHERE + TIMED + (STARTS_PROGRAMS if variant == 'tsan' else ()))
+    return all_but(ELSEWHERE + TIMED + (STARTS_PROGRAMS if variant == 'tsan' else ()))
 
 
 def counted():
     """{name: ()} of what runs with a QEMU that counts lines."""
-    return without(ELSEWHERE)
+    return all_but(ELSEWHERE)
 
 
-def without(out):
+def all_but(beginnings):
     """{name: ()} of all files but those whose names begin so."""
     return {name: () for name in names('functional')
-            if not name.removeprefix('test_').startswith(out)}
+            if not name.removeprefix('test_').startswith(beginnings)}
 
 
-def needs(chosen=None):
-    """What has to be built for files() of functional tests."""
-    return {need for file in files('functional', chosen) for need in file.needs}
+def needs(chosen=None, folder='functional'):
+    """What has to be built for files()."""
+    return {need for file in files(folder, chosen) for need in file.needs}
 
 
 def constant(path, name):

@@ -224,6 +224,7 @@ def intel(results, options, chosen):
     """Few tests: the bed's one CPU is slow, so that two are emulated at a time."""
     system.need_x86("Intel's test bed needs")
     build('default')
+    prepare(functional.needs(chosen, 'intel'), options)
     functional.run(results, 'intel', chosen, options.require_bed,
                    functional.SIDE_BY_SIDE)
 
@@ -307,7 +308,8 @@ ROWS = (
           later_linux, lambda _: (*QEMU_PACKAGES, packages.BED), '6 min, 10 GiB, 1 GiB of disk',
           needs='the test bed', files=lambda: functional.LATER),
     Suite('coverage', 'which lines of our C files the tests run; only if named',
-          coverage, bed_packages, '30 min, 10 GiB, 5 GiB of disk',
+          coverage, lambda chosen: bed_packages(chosen or functional.counted()),
+          '25 min, 10 GiB, 4 GiB of disk',
           needs='the test bed', files=partial(functional.names, 'functional')),
     Suite('upstream', "QEMU's own qtests and unit tests, patched against "
           'pristine', upstream,
