@@ -13,6 +13,7 @@ FIRMWARE = ('/usr/share/qemu', '/usr/share/seabios', '/usr/lib/ipxe/qemu')
 COMMON = ['--enable-fdt=system', '--disable-install-blobs', '--disable-docs',
           '--enable-tcg',
           f"--firmwarepath={':'.join(['share/qemu-firmware', *FIRMWARE])}"]
+VERSION = f'--with-pkgversion=prefault {project.version()}'
 LITTLE = ['--without-default-features']
 # What operators combine with prefault: -sandbox, host-nodes=, pmem=on
 USUAL = [*LITTLE, '--enable-kvm', '--enable-seccomp', '--enable-numa',
@@ -70,7 +71,7 @@ ONLY_BUILT = [*LITTLE, '--without-default-devices', '-Doptimization=0', '-Ddebug
 # Counts what is run, in our files only; threads count at the same time
 COUNTED = ['--extra-cflags=-fprofile-arcs -ftest-coverage -fprofile-update=atomic '
            '-fprofile-filter-files=/prefault/.*\\.c;sw-protected-vm.*\\.c',
-           '--extra-ldflags=--coverage']
+           '--extra-ldflags=--coverage', VERSION]
 
 # name: (directory, configure words, default ninja targets)
 VARIANTS = {
@@ -138,4 +139,4 @@ def usual_words(ours):
         return [*USUAL, *words]
     return [*(FULL if options.get('full') else USUAL), *words,
             f"--prefix={options.get('prefix', '/usr/local')}",
-            f'--with-pkgversion=prefault {project.version()}']
+            VERSION]
