@@ -30,7 +30,7 @@ PLOTS = 'to draw pictures of figures'
 PACKAGES = {
     SOURCE: 'python3 patch xz-utils bzip2 git ca-certificates',
     BUILD: 'gcc make ninja-build pkg-config libglib2.0-dev libfdt-dev '
-           'zlib1g-dev device-tree-compiler flex bison python3-venv ccache '
+           'zlib1g-dev device-tree-compiler python3-venv ccache '
            'libc6-dev libseccomp-dev libnuma-dev libpmem-dev',
     MODEL: 'spin gcc libc6-dev',
     BED: 'busybox-static cpio kmod e2fsprogs util-linux seabios '
