@@ -13,6 +13,8 @@ from . import programs as programs_of
 TIMEOUT = 600
 # It reserves 64 TiB of addresses, which valgrind has not, and looks at times
 TOO_LARGE = ('tests/unit/test-prefault-scale',)
+# Cases that look at times
+TIMED = {'tests/unit/test-kvm-retention': ('-s', '/kvm/retention/large')}
 COMMAND = ('valgrind', '--quiet', '--error-exitcode=99', '--leak-check=full',
            '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite')
 
@@ -23,7 +25,8 @@ def run(results, folder, programs):
         raise Fail('no valgrind: install the package valgrind')
     for program in programs:
         since = time.monotonic()
-        done = programs_of.bounded([*COMMAND, program], TIMEOUT, folder)
+        done = programs_of.bounded([*COMMAND, program, *TIMED.get(program, ())],
+                                   TIMEOUT, folder)
         results.add(f'{program.removeprefix("tests/")} (valgrind)',
                     'FAIL' if done.returncode else 'ok', time.monotonic() - since,
                     '', done.stdout.splitlines() if done.returncode else ())
