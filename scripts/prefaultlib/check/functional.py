@@ -44,8 +44,8 @@ WATCHED = {
 # one, or cannot be told where to write (in a profile, of libvirt)
 ELSEWHERE = ('aarch64', 'apparmor', 'bare', 'bed', 'installed', 'libvirt', 'packaged',
              'unpatched')
-# A sanitizer takes its time
-TIMED = ('follow_talk', 'hold')
+# They look at time or memory, of which a sanitizer takes some
+MEASURED = ('follow_talk', 'hold', 'linux_plugged')
 # With TSan a QEMU does not start programs: its child never gets that far
 STARTS_PROGRAMS = ('edges', 'injected_running', 'life_cycle', 'memory_map',
                    'private_refused', 'restore', 'vcpu_states')
@@ -96,7 +96,7 @@ def watched(variant, everything):
     """{name: ()} of what runs with a sanitizer: some files, or all that can."""
     if not everything:
         return dict.fromkeys(WATCHED[variant], ())
-    return all_but(ELSEWHERE + TIMED + (STARTS_PROGRAMS if variant == 'tsan' else ()))
+    return all_but(ELSEWHERE + MEASURED + (STARTS_PROGRAMS if variant == 'tsan' else ()))
 
 
 def counted():
