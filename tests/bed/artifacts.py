@@ -32,8 +32,6 @@ MODULES = ('kvm-amd',)          # loaded at boot, unless kernel() is told others
 # For BedMachine.load()
 MODULES_EXTRA = ('hwpoison-inject', 'loop', 'vfio-pci', 'vfio-iommu-type1',
                  'virtio-blk')
-# More for a bed with private memory, of tests/module
-MODULES_PRIVATE = ('implicit', 'private-pfn')
 # Those that the host has; see Machine.tool()
 TOOLS = ('chrt', 'mke2fs', 'setpriv')
 FIRMWARE_DIRS = (Path('/usr/share/seabios'), Path('/usr/share/qemu'))
@@ -172,7 +170,7 @@ def kernel(private=False, loaded=MODULES):
         if private:
             kvm = private_kvm()
             deb, ours = kvm.image, kvm.modules
-            extra += MODULES_PRIVATE
+            extra += tuple(path.stem for path in sorted(linux.MODULES.glob('*.c')))
         else:
             series = re.escape(linux.bed_series())
             deb = fetched('kernel', linux.IMAGE.format(series), linux.SUITES)

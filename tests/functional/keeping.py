@@ -59,11 +59,12 @@ class KeepTest(ResourceTest):
 
     def sweeps_until(self, qemu, condition, what):
         """The guest writes all of it until the condition holds."""
-        def swept():
-            if not condition():
-                qemu.sweep()
-            return condition()
-        self.until(swept, what)
+        def holds():
+            if condition():
+                return True
+            qemu.sweep()
+            return False
+        self.until(holds, what)
 
     def merge_all(self, qemu):
         """KSM looks at all of it; returns the pages that it has merged."""

@@ -70,8 +70,10 @@ class Tracking(Held):
     def setUp(self):
         """Where a migration reads memory first, it is populated in small pages."""
         super().setUp()
+        self.most = FAULTS
         if self.machine.kind == 'bed':
             self.let_khugepaged_rest()
+            self.most = 0
 
     def assert_populated_then_mapped(self, qemu, ended):
         """ended: wait until nothing is tracked any more"""
@@ -84,8 +86,9 @@ class Tracking(Held):
         qemu.wait_text('READY')
         ended()
         self.refilled(qemu)
-        self.assertLessEqual(qemu.sweep()[1],
-                             0 if self.machine.kind == 'bed' else FAULTS)
+        faults = qemu.sweep()[1]
+        print(f'# note: run {done.data}, then {faults} faults')
+        self.assertLessEqual(faults, self.most)
 
     def test_dirty_rate(self):
         """A measurement of a second."""

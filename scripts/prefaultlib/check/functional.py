@@ -99,9 +99,9 @@ def watched(variant, everything):
     return all_but(ELSEWHERE + MEASURED + (STARTS_PROGRAMS if variant == 'tsan' else ()))
 
 
-def counted():
-    """{name: ()} of what runs with a QEMU that counts lines."""
-    return all_but(ELSEWHERE)
+def counted(chosen):
+    """What runs with a QEMU that counts lines: what is chosen, or all that can."""
+    return chosen or all_but(ELSEWHERE)
 
 
 def all_but(beginnings):

@@ -120,7 +120,7 @@ def coverage(results, options, chosen):
         c_programs(results, folder, programs_of(qemu.QTESTS, None), QTEST_TIMEOUT,
                    dict(os.environ, QTEST_QEMU_BINARY=str(
                        folder / 'qemu-system-x86_64')))
-    files = chosen or functional.counted()
+    files = functional.counted(chosen)
     prepare(functional.needs(files), options)
     functional.run(results, 'functional', files, options.require_bed,
                    functional.SIDE_BY_SIDE, 'coverage',
@@ -308,7 +308,7 @@ ROWS = (
           later_linux, lambda _: (*QEMU_PACKAGES, packages.BED), '6 min, 10 GiB, 1 GiB of disk',
           needs='the test bed', files=lambda: functional.LATER),
     Suite('coverage', 'which lines of our C files the tests run; only if named',
-          coverage, lambda chosen: bed_packages(chosen or functional.counted()),
+          coverage, lambda chosen: bed_packages(functional.counted(chosen)),
           '25 min, 10 GiB, 4 GiB of disk',
           needs='the test bed', files=partial(functional.names, 'functional')),
     Suite('upstream', "QEMU's own qtests and unit tests, patched against "
