@@ -13,22 +13,33 @@ from resources import ResourceTest
 BED = {'icount': True}
 
 MIB_OF_RAM = 256
+# The least of so many: L1's kernel has work of its own from time to time, which
+# added 3 to 8 ms to about half of those guests that had waited before cont
+SAMPLES = 3
 RATIO_MAX = 1.05
 MIB_LOST = 128
 
 
 class Instructions(ResourceTest):
 
-    def test_cont_to_resume(self):
-        bare = self.machine.barefault(MIB_OF_RAM)
+    def cont_to_resume(self):
+        """A new guest's time from cont to RESUME, in ns."""
         qemu = self.guest(mem=f'{MIB_OF_RAM}M')
         sent = qemu.qmp('cont').sent_ns
-        ours = self.resumed(qemu).ns - sent
-        print(f'# note: {MIB_OF_RAM} MiB: ours {ours / 1e6:.1f} ms, bare C '
-              f'{bare["total_ns"] / 1e6:.1f} ms of emulated instructions: '
-              f'{ours / bare["total_ns"]:.3f}')
+        took = self.resumed(qemu).ns - sent
         self.assertEqual(self.query(qemu)['threads'], 1)
-        self.assertLessEqual(ours / bare['total_ns'], RATIO_MAX)
+        qemu.quit()
+        return took
+
+    def test_cont_to_resume(self):
+        bare = min(self.machine.barefault(MIB_OF_RAM)['total_ns']
+                   for _ in range(SAMPLES))
+        ours = [self.cont_to_resume() for _ in range(SAMPLES)]
+        print(f'# note: {MIB_OF_RAM} MiB: ours '
+              + ', '.join(f'{took / 1e6:.1f}' for took in ours)
+              + f' ms, bare C {bare / 1e6:.1f} ms of emulated instructions: '
+              f'{min(ours) / bare:.3f}')
+        self.assertLessEqual(min(ours) / bare, RATIO_MAX)
 
     def test_second_pass_is_short(self):
         """Under 1 % of the first, as nothing was dropped."""
