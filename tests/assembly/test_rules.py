@@ -106,8 +106,10 @@ class TestBedPatches(unittest.TestCase):
             self.skipTest('no assembled tree: run scripts/setup')
         ours = {x for patch in tree.series(project.QEMU)
                 for x in tree.patched_files(patch)}
+        patches = sorted(ROOT.glob('patches/bed/*.patch'))
+        self.assertTrue(patches)
         with tempfile.TemporaryDirectory() as folder:
-            for patch in sorted(ROOT.glob('patches/bed/*/*.patch')):
+            for patch in patches:
                 for name in tree.patched_files(patch):
                     self.assertNotIn(name, ours)
                     tree.copy(made.path / name, Path(folder) / name,

@@ -2,7 +2,7 @@
 """A Linux guest with two vCPUs comes up, and uses its memory without faults.
 
 Once it came up in 3 of 6 tries only, because of a race of the emulator below
-(patches/bed/10.2/0002-ignne.patch).  With `scripts/check --long` it has to come up
+(patches/bed/0002-ignne.patch).  With `scripts/check --long` it has to come up
 20 times of 20.
 """
 import os
