@@ -270,11 +270,14 @@ class BedTest(unittest.TestCase):
         self.addCleanup(self.put_away, path)
         return path
 
-    def asleep(self, qemu, number):
-        """Wait until so many of its threads are in an injected delay."""
+    def asleep(self, qemu, number, where='nanosleep'):
+        """Wait until so many of its threads are in this function of the kernel.
+
+        where: a part of its name, default that of an injected delay
+        """
         self.until(lambda: self.machine.run(
             '/bin/sh', '-c', f'for file in /proc/{qemu.pid}/task/*/wchan; do cat $file; '
-            'echo; done')[1].count('nanosleep') == number, f'{number} threads asleep')
+            'echo; done')[1].count(where) == number, f'{number} threads asleep')
 
     def put_away(self, path):
         """The path's rules rest again."""
