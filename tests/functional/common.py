@@ -248,7 +248,12 @@ class BedTest(unittest.TestCase):
         print(f'# note: {what}: {info["lost"]} bytes lost, {info["remapped"]} '
               f'mapped again so far, {faults} faults in a sweep')
         self.assertGreater(info['lost'], 0)
+        self.assert_hmp_says(qemu, r'\d+ KiB taken by the host, \d+ KiB mapped again')
         self.assertLessEqual(faults, NEXT_TO_NONE)
+
+    def assert_hmp_says(self, qemu, words):
+        """`info prefault` has these words, a regular expression."""
+        self.assertRegex(qemu.hmp('info prefault'), words)
 
     def knob(self, path, value):
         """Set a knob of the kernel's; the choice in brackets, or the

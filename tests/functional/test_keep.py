@@ -78,6 +78,7 @@ class Balancing(KeepTest):
         qemu = self.vm()
         self.assertIn(WARNING, qemu.stderr)
         self.assertGreaterEqual(self.query(qemu)['balanced'], SIZE * MIB)
+        self.assert_hmp_says(qemu, r'NUMA balancing works on \d+ KiB')
         self.sweeps(qemu, 'auto, floating')
         self.sweeps_until(qemu, lambda: self.retention(qemu)['remapped'],
                           'balanced, noticed and mapped again')

@@ -41,6 +41,7 @@ class LockTest(KeepTest):
         total = self.query(qemu)['total']
         self.assertEqual(self.locked(qemu), total)
         self.assertIn(self.pinned(qemu) - total, range(5 * MIB))
+        self.assert_hmp_says(qemu, f'locked: +{total >> 10} KiB pinned')
 
     def assert_not_unlocked(self, qemu, words):
         """prefault-unlock fails, with a sentence."""

@@ -224,6 +224,7 @@ class Poison(PrivateTest):
         qemu, event = self.poisoned(cpu='host,-mca')
         self.assert_fatal(qemu, event, '0x8')
         self.assertEqual(self.conversions(qemu)['poisoned'], 1)
+        self.assert_hmp_says(qemu, 'poisoned pages: 1')
         self.assert_reset_mends(qemu)
         qemu.sweep()
         self.assert_ended_well(qemu)

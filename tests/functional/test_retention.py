@@ -55,6 +55,7 @@ class Retention(BedTest):
         figures = self.assert_all_mapped(qemu, MIB_OF_RAM,
                                          'SeaBIOS, slot-zap-all=on')
         self.assertTrue(figures['slot-zap-all'])
+        self.assert_hmp_says(qemu, 'KVM drops all mappings')
         self.assertGreaterEqual(figures['refilled'], (MIB_OF_RAM - 1) * MIB)
 
     def test_kernel_without_the_choice(self):

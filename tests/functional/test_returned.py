@@ -41,6 +41,7 @@ class Returned(BedTest):
         self.assertEqual(info['retention']['lost'], 0)
         self.assertEqual(info['owed'], 0)
         self.assertEqual(qemu.stderr.count(WARNING), 1)
+        self.assert_hmp_says(qemu, r'\d+ KiB given back by the guest')
         return info
 
     def assert_reset_takes_nothing(self, qemu):

@@ -127,6 +127,7 @@ class Throttled(RoomTest):
         left = self.query(qemu).get('threads-left-behind', 0)
         print(f'# note: threads left behind: {left}')
         self.assertGreater(left, 0)
+        self.assert_hmp_says(qemu, f'left behind: {left} threads')
         self.limit(path, memory_high='max')
         self.until(lambda: 'threads-left-behind' not in self.query(qemu),
                    'gone')
@@ -366,6 +367,7 @@ class Swap(RoomTest):
         self.assertGreater(info['swapped'], 24 * MIB)
         self.assertIn(f'{info["swapped"]} bytes of QEMU\'s memory are in swap',
                       qemu.stderr)
+        self.assert_hmp_says(qemu, r'\d+ KiB in swap')
         qemu.wait_sweep()
 
     def test_that_the_cgroup_does_not_grant(self):
