@@ -301,8 +301,10 @@ class BedTest(unittest.TestCase):
         self.migration_is(qemu, 'active')
 
         def cancel():
-            qemu.qmp('migrate_cancel')
+            # If it is not stuck yet, QEMU waits for the program before it answers
+            number = qemu.qmp_send('migrate_cancel')
             self.machine.write(path, '')
+            qemu.reply(number)
             self.migration_is(qemu, 'cancelled')
         return cancel
 
