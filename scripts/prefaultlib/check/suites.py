@@ -297,7 +297,7 @@ ROWS = (
     Suite('variants', 'QEMU without KVM, and for aarch64', variants,
           qemu_packages, '2 min (warm 1), 1 GiB, 1 GiB of disk'),
     Suite('functional', 'our QEMU in the test bed', in_bed, bed_packages,
-          '28 min (warm 24), 10 GiB, 4 GiB of disk',
+          '26 min (warm 20), 10 GiB, 4 GiB of disk',
           needs='the test bed, or with --host a KVM that can prefault',
           files=partial(functional.names, 'functional')),
     Suite('intel', "our QEMU on Intel's nested paging, emulated", intel,
