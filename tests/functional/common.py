@@ -15,7 +15,7 @@ MIB = 1 << 20
 RUN_SECONDS = 120
 
 NEXT_TO_NONE = 8                # faults
-SETTLED_SECONDS = 0.5           # a refill, or khugepaged, does something in that time
+SETTLED_SECONDS = 0.5           # a refill, khugepaged or a run does something meanwhile
 
 THP = '/sys/kernel/mm/transparent_hugepage'
 NX_HUGE_PAGES = '/sys/module/kvm/parameters/nx_huge_pages'
@@ -207,19 +207,18 @@ class BedTest(unittest.TestCase):
         noticed = qemu.wait_event('PREFAULT_LOST', RUN_SECONDS, since).ns
         self.until(lambda: done() and self.is_mapped_again(
             self.query(qemu), before, rest), what)
-        if rest:
-            self.settles(qemu, what)
+        if rest:        # a part of it may be on its way
+            def look():
+                info = self.query(qemu)
+                return info['mapped-now'], info['retention']['refill-pending']
+            self.settles(look, what)
         mapped = self.machine.now_ns()
         print(f'# note: {what}: {(taken - since) / 1e6:.0f} ms, noticed after '
               f'{(noticed - since) / 1e6:.0f} ms, mapped again '
               f'{(mapped - taken) / 1e6:.0f} ms after its end')
 
-    def settles(self, qemu, what):
-        """Wait until nothing comes and goes: a part of the rest may be on its way."""
-        def look():
-            info = self.query(qemu)
-            return info['mapped-now'], info['retention']['refill-pending']
-
+    def settles(self, look, what):
+        """Wait until nothing comes and goes: look() returns the same once more."""
         def same():
             before = look()
             time.sleep(SETTLED_SECONDS)
@@ -252,7 +251,10 @@ class BedTest(unittest.TestCase):
         self.assertLessEqual(faults, NEXT_TO_NONE)
 
     def assert_hmp_says(self, qemu, words):
-        """`info prefault` has these words, a regular expression."""
+        """`info prefault` has these words, a regular expression.
+
+        qemu: a Qemu or a Domain
+        """
         self.assertRegex(qemu.hmp('info prefault'), words)
 
     def knob(self, path, value):

@@ -75,7 +75,7 @@ class Request(BehindTest):
         # The threads go on between the two
         self.assertAlmostEqual(info['mapped'] + info['owed'], SIZE * MIB,
                                delta=8 * MIB)
-        self.assertIn('owed: ', qemu.hmp('info prefault'))
+        self.assert_hmp_says(qemu, 'owed: ')
         self.assert_done(qemu, since, 'request')
 
     def test_cancelled(self):

@@ -110,7 +110,7 @@ class Hold(BedTest):
         self.assertIn('active (mode on)', text)
         self.assertRegex(text, r'\[#+\.+\] [4-9]\d%')
         self.completed(qemu)
-        self.assertRegex(qemu.hmp('info prefault'), r'\[#+\] 100%')
+        self.assert_hmp_says(qemu, r'\[#+\] 100%')
 
     def test_second_cont_while_held(self):
         qemu = self.guest(inject=SLOW)

@@ -156,10 +156,9 @@ class FromXml(LibvirtTest):
         events = self.libvirt.spawn('qemu-monitor-event', domain.name,
                                     '--loop', '--timestamp')
         domain.virsh('start')
-        self.assertRegex(domain.hmp('info prefault'),
-                         r'prefault: +active \(mode on\)\n\[#*\.+\]')
+        self.assert_hmp_says(domain, r'prefault: +active \(mode on\)\n\[#*\.+\]')
         self.runs(domain)
-        self.assertRegex(domain.hmp('info prefault'), r'\[#+\] 100%')
+        self.assert_hmp_says(domain, r'\[#+\] 100%')
         for event in ('PREFAULT_PROGRESS for', 'PREFAULT_COMPLETED for',
                       'RESUME for'):
             self.until(lambda: any(event in line.text for line in events.out),

@@ -6,7 +6,6 @@ check before the start knows of.  The run ends with one sentence before the
 kernel has to kill, and QMP answers whatever the kernel does.
 """
 import os
-import time
 import unittest
 
 import bed
@@ -108,14 +107,9 @@ class Throttled(RoomTest):
         self.limit(path, memory_high=used + 32 * MIB)
         qemu.qmp('cont')
         self.asleep(qemu, 2, 'handle_over_high')
-        self.until(lambda: self.stands_still(qemu), 'throttled')
+        # The first times the kernel lets them sleep for less
+        self.settles(lambda: self.query(qemu)['populated'], 'throttled')
         return path, qemu
-
-    def stands_still(self, qemu):
-        """Nothing comes: the first times the kernel lets them sleep for less."""
-        before = self.query(qemu)['populated']
-        time.sleep(0.5)
-        return self.query(qemu)['populated'] == before
 
     def assert_answers(self, qemu, command, **arguments):
         took = self.answer_ms(qemu, command, **arguments)
